@@ -1,0 +1,73 @@
+package hub
+
+import "github.com/omniroute/omniroute/sdk/jsn"
+
+// Finish reasons.
+const (
+	FinishStop   = "stop"
+	FinishLength = "length"
+	FinishTools  = "tool_calls"
+	FinishFilter = "content_filter"
+	FinishError  = "error"
+)
+
+// Usage counts tokens. Prompt counts everything that was sent, cached and
+// cache-written included; Completion everything produced, reasoning included.
+type Usage struct {
+	Prompt     int64
+	Completion int64
+	CachedRead int64
+	CacheWrite int64
+	Reasoning  int64
+	Total      int64
+	Known      bool // upstream reported something
+	Estimated  bool // counted by the gateway
+}
+
+// Sum returns the total: prompt + completion.
+func (u *Usage) Sum() int64 { return u.Prompt + u.Completion }
+
+// ItemKind is the type of an output item.
+type ItemKind uint8
+
+// Kinds of output items.
+const (
+	ItemText ItemKind = iota
+	ItemRefusal
+	ItemReasoning
+	ItemCall
+	ItemImage
+)
+
+// Item is one piece of an answer.
+type Item struct {
+	Kind      ItemKind
+	Text      jsn.Str   // ItemText, ItemRefusal
+	Reasoning Reasoning // ItemReasoning
+	Call      Call      // ItemCall
+	Media     Media     // ItemImage
+}
+
+// Response is a whole answer. Items stand in the order they were produced; text
+// that follows text is one item.
+type Response struct {
+	ID           string
+	Model        string
+	Created      int64
+	Items        []Item
+	Finish       string // one of the Finish constants; "" = upstream gave none
+	NativeFinish string // as upstream said
+	StopSequence jsn.Str
+	Usage        Usage
+	Logprobs     []byte // chat completions shape, raw
+}
+
+// HasCalls tells whether the answer calls a tool.
+func (r *Response) HasCalls() bool {
+	for i := range r.Items {
+		if r.Items[i].Kind == ItemCall {
+			return true
+		}
+	}
+	return false
+}

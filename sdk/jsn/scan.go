@@ -1,0 +1,283 @@
+package jsn
+
+import (
+	"bytes"
+	"unsafe"
+)
+
+// Kind is the type of a JSON value.
+type Kind uint8
+
+// Kinds of values. None is the kind of an absent value.
+const (
+	None Kind = iota
+	Null
+	Bool
+	Number
+	String
+	Arr
+	Obj
+)
+
+// KindOf tells the kind of a raw value from its first byte.
+func KindOf(v []byte) Kind {
+	if len(v) == 0 {
+		return None
+	}
+	switch v[0] {
+	case '{':
+		return Obj
+	case '[':
+		return Arr
+	case '"':
+		return String
+	case 't', 'f':
+		return Bool
+	case 'n':
+		return Null
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return Number
+	}
+	return None
+}
+
+// Trim cuts white space from both ends of a document.
+func Trim(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && isSpace(b[i]) {
+		i++
+	}
+	return i
+}
+
+// stringEnd returns the index of the closing quote of a string whose content
+// starts at i, or -1.
+func stringEnd(b []byte, i int) int {
+	if i > len(b) {
+		return -1
+	}
+	start := i
+	for {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		if i == start || b[i-1] != '\\' {
+			return i
+		}
+		k := i - 1
+		for k >= start && b[k] == '\\' {
+			k--
+		}
+		if (i-1-k)%2 == 0 {
+			return i
+		}
+		i++
+	}
+}
+
+// valueEnd returns the index behind the value that starts at i.
+func valueEnd(b []byte, i int) int {
+	if i >= len(b) {
+		return i
+	}
+	switch b[i] {
+	case '"':
+		if e := stringEnd(b, i+1); e >= 0 {
+			return e + 1
+		}
+		return len(b)
+	case '{', '[':
+		depth := 0
+		for i < len(b) {
+			switch b[i] {
+			case '"':
+				e := stringEnd(b, i+1)
+				if e < 0 {
+					return len(b)
+				}
+				i = e
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+				if depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+		return len(b)
+	}
+	for i < len(b) {
+		switch b[i] {
+		case ',', '}', ']', ' ', '\n', '\r', '\t', ':':
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// ObjectIter walks the members of an object in order.
+type ObjectIter struct {
+	b          []byte
+	i          int
+	key, value []byte
+}
+
+// Object starts a walk over v. A value that is not an object has no members.
+func Object(v []byte) ObjectIter {
+	i := skipSpace(v, 0)
+	if i >= len(v) || v[i] != '{' {
+		return ObjectIter{}
+	}
+	return ObjectIter{b: v, i: i + 1}
+}
+
+// Next moves to the next member.
+func (it *ObjectIter) Next() bool {
+	b := it.b
+	i := skipSpace(b, it.i)
+	if i < len(b) && b[i] == ',' {
+		i = skipSpace(b, i+1)
+	}
+	if i >= len(b) || b[i] != '"' {
+		it.b = nil
+		return false
+	}
+	e := stringEnd(b, i+1)
+	if e < 0 {
+		it.b = nil
+		return false
+	}
+	it.key = b[i+1 : e]
+	i = skipSpace(b, e+1)
+	if i >= len(b) || b[i] != ':' {
+		it.b = nil
+		return false
+	}
+	i = skipSpace(b, i+1)
+	end := valueEnd(b, i)
+	if end == i {
+		it.b = nil
+		return false
+	}
+	it.value = b[i:end:end]
+	it.i = end
+	return true
+}
+
+// Key returns the decoded name of the member.
+func (it *ObjectIter) Key() []byte {
+	if bytes.IndexByte(it.key, '\\') >= 0 {
+		return appendDecoded(nil, it.key)
+	}
+	return it.key
+}
+
+// RawKey returns the name of the member in its escaped form.
+func (it *ObjectIter) RawKey() Str { return Str(it.key) }
+
+// Value returns the raw value of the member.
+func (it *ObjectIter) Value() []byte { return it.value }
+
+// ArrayIter walks the elements of an array in order.
+type ArrayIter struct {
+	b     []byte
+	i     int
+	value []byte
+}
+
+// Array starts a walk over v. A value that is not an array has no elements.
+func Array(v []byte) ArrayIter {
+	i := skipSpace(v, 0)
+	if i >= len(v) || v[i] != '[' {
+		return ArrayIter{}
+	}
+	return ArrayIter{b: v, i: i + 1}
+}
+
+// Next moves to the next element.
+func (it *ArrayIter) Next() bool {
+	b := it.b
+	i := skipSpace(b, it.i)
+	if i < len(b) && b[i] == ',' {
+		i = skipSpace(b, i+1)
+	}
+	if i >= len(b) || b[i] == ']' {
+		it.b = nil
+		return false
+	}
+	end := valueEnd(b, i)
+	if end == i {
+		it.b = nil
+		return false
+	}
+	it.value = b[i:end:end]
+	it.i = end
+	return true
+}
+
+// Value returns the raw element.
+func (it *ArrayIter) Value() []byte { return it.value }
+
+// Len counts the elements of an array or the members of an object.
+func Len(v []byte) int {
+	n := 0
+	switch KindOf(v) {
+	case Arr:
+		for it := Array(v); it.Next(); {
+			n++
+		}
+	case Obj:
+		for it := Object(v); it.Next(); {
+			n++
+		}
+	}
+	return n
+}
+
+// Get follows object member names from v and returns the raw value found, or nil.
+// The first member of a name counts.
+func Get(v []byte, path ...string) []byte {
+	for _, name := range path {
+		it := Object(v)
+		v = nil
+		for it.Next() {
+			if string(it.Key()) == name {
+				v = it.Value()
+				break
+			}
+		}
+		if v == nil {
+			return nil
+		}
+	}
+	return v
+}
+
+// IsNull tells whether v is absent or the literal null.
+func IsNull(v []byte) bool { return len(v) == 0 || v[0] == 'n' }
+
+// IsTrue tells whether v is the literal true.
+func IsTrue(v []byte) bool { return len(v) == 4 && v[0] == 't' }
+
+// IsFalse tells whether v is the literal false.
+func IsFalse(v []byte) bool { return len(v) == 5 && v[0] == 'f' }
+
+// View returns b as a string without copying. The bytes must not change while
+// the string is in use.
+func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
