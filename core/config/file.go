@@ -1,0 +1,343 @@
+package config
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Pos is where something was written. File is empty for defaults and the name
+// of the variable for values from the environment.
+type Pos struct {
+	File         string
+	Line, Column int
+}
+
+// Size is a number of bytes, written 64MiB, 10MB, 512k or as a plain number.
+type Size int64
+
+// File is what the operator typed, with defaults filled in. It is shared and
+// must not be changed.
+type File struct {
+	Server    Server              `yaml:"server"`
+	Auth      Auth                `yaml:"auth"`
+	Routing   Routing             `yaml:"routing"`
+	Providers map[string]Provider `yaml:"providers"`
+	// Aliases in the order of the file, which decides ties between wildcards.
+	Aliases   map[string]Alias `yaml:"aliases"`
+	Combos    map[string]Combo `yaml:"combos"`
+	Plugins   Plugins          `yaml:"plugins"`
+	Upstream  Upstream         `yaml:"upstream"`
+	Logging   Logging          `yaml:"logging"`
+	Telemetry Telemetry        `yaml:"telemetry"`
+	Pricing   Pricing          `yaml:"pricing"`
+	Usage     Usage            `yaml:"usage"`
+	Cache     Cache            `yaml:"cache"`
+	Storage   Storage          `yaml:"storage"`
+}
+
+// Server is the listener and its limits.
+type Server struct {
+	Listen          string        `yaml:"listen"`    // host:port
+	DataDir         string        `yaml:"data_dir"`  // absolute after loading
+	BaseURL         string        `yaml:"base_url"`  // public URL; "" = derived from Listen
+	BasePath        string        `yaml:"base_path"` // "" or "/prefix", no slash at the end
+	BodyLimit       Size          `yaml:"body_limit"`
+	TrustedProxies  []string      `yaml:"trusted_proxies"` // addresses and prefixes
+	CORSOrigins     []string      `yaml:"cors_origins"`    // "*" or origins; empty = no CORS headers
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	InstanceName    string        `yaml:"instance_name"`
+}
+
+// RequireKeys says when /v1 asks for a client key.
+type RequireKeys string
+
+const (
+	RequireAuto  RequireKeys = "auto" // as soon as the listener is not loopback
+	RequireTrue  RequireKeys = "true"
+	RequireFalse RequireKeys = "false"
+)
+
+// Auth is about client keys.
+type Auth struct {
+	RequireKeys      RequireKeys `yaml:"require_keys"`
+	Keys             []Key       `yaml:"keys"`
+	APIKeySecret     string      `yaml:"api_key_secret"` // "" = kept in the data directory
+	MachineIDSalt    string      `yaml:"machine_id_salt"`
+	AcceptLegacyKeys bool        `yaml:"accept_legacy_keys"`
+	StoreKeys        string      `yaml:"store_keys"` // encrypted | hash
+}
+
+// Key is a static client key. Exactly one of Key and Hash is set.
+type Key struct {
+	Pos       Pos               `yaml:"-"`
+	Name      string            `yaml:"name"` // also its id: "file:<name>"
+	Key       string            `yaml:"key"`
+	Hash      string            `yaml:"hash"` // sha256:<64 hex> of the key
+	Models    []string          `yaml:"models"`
+	Providers []string          `yaml:"providers"`
+	Scopes    []string          `yaml:"scopes"`
+	Team      string            `yaml:"team"`
+	Tags      []string          `yaml:"tags"`
+	Meta      map[string]string `yaml:"meta"`
+	Limits    KeyLimits         `yaml:"limits"`
+	Expires   time.Time         `yaml:"expires"` // zero = never
+	NoLog     bool              `yaml:"no_log"`
+	Enabled   bool              `yaml:"enabled" default:"true"`
+}
+
+// KeyLimits are limits of one key; nil = unlimited, 0 = nothing allowed.
+type KeyLimits struct {
+	DailyUSD    *float64 `yaml:"daily_usd"`
+	WeeklyUSD   *float64 `yaml:"weekly_usd"`
+	MonthlyUSD  *float64 `yaml:"monthly_usd"`
+	TotalUSD    *float64 `yaml:"total_usd"`
+	WarnAt      *float64 `yaml:"warn_at"` // 0..1
+	RPM         *int64   `yaml:"rpm"`
+	TPM         *int64   `yaml:"tpm"`
+	RPD         *int64   `yaml:"rpd"`
+	Concurrency *int64   `yaml:"concurrency"`
+}
+
+// Routing holds the settings that preset rules read as cfg.*.
+type Routing struct {
+	// DefaultProvider takes bare model names nobody offers; "" = model not found.
+	DefaultProvider string `yaml:"default_provider"`
+	// Ambiguous says what a bare name offered by several providers means:
+	// error or combo; "" = combo, or error under the classic preset.
+	Ambiguous string `yaml:"ambiguous"`
+	// Strategy of account selection: fill-first, round-robin, p2c, random,
+	// least-used, cost-optimized.
+	Strategy    string        `yaml:"strategy"`
+	StickyLimit int           `yaml:"sticky_limit"`
+	MaxRetries  int           `yaml:"max_retries"`
+	RetryDelay  time.Duration `yaml:"retry_delay"`
+}
+
+// Provider overrides a known provider or, with an id nobody knows and a
+// dialect, defines a compatible node. Nil and empty fields change nothing.
+type Provider struct {
+	Pos          Pos               `yaml:"-"`
+	Name         string            `yaml:"name"`
+	Dialect      string            `yaml:"dialect"` // openai | openai-responses | claude | gemini
+	Prefix       string            `yaml:"prefix"`  // what stands before "/" in model names; default the id
+	Executor     string            `yaml:"executor"`
+	BaseURLs     []string          `yaml:"base_urls"`
+	Paths        map[string]string `yaml:"paths"`
+	Headers      map[string]string `yaml:"headers"` // "" removes
+	Enabled      *bool             `yaml:"enabled"`
+	AllowPrivate *bool             `yaml:"allow_private"`
+	Proxy        string            `yaml:"proxy"` // URL, or "direct"
+	Timeouts     Timeouts          `yaml:"timeouts"`
+	Billing      string            `yaml:"billing"` // metered | subscription | free
+	Tier         string            `yaml:"tier"`    // subscription | cheap | free | paid
+	Kind         string            `yaml:"kind"`    // failure profile: oauth | apikey | local
+	QuotaScope   string            `yaml:"quota_scope"`
+	Region       string            `yaml:"region"`
+	DataPolicy   string            `yaml:"data_policy"` // zdr | no-train | retain | train
+	Tags         []string          `yaml:"tags"`
+	Meta         map[string]string `yaml:"meta"`
+	Passthrough  *bool             `yaml:"passthrough_models"`
+	Cooling      *bool             `yaml:"cooling"` // false: transient failures never cool its accounts
+	ModelsList   ModelsList        `yaml:"models_list"`
+	Accounts     []Account         `yaml:"accounts"`
+	Models       []Model           `yaml:"models"`
+}
+
+// ModelsList is where a provider lists its models.
+type ModelsList struct {
+	URL string `yaml:"url"`
+}
+
+// Account is one credential of a provider.
+type Account struct {
+	Pos         Pos               `yaml:"-"`
+	Name        string            `yaml:"name"`
+	APIKey      string            `yaml:"api_key"`
+	AccessToken string            `yaml:"access_token"`
+	Priority    int               `yaml:"priority"` // 1 first; 0 = order of the file
+	Proxy       string            `yaml:"proxy"`
+	Enabled     bool              `yaml:"enabled" default:"true"`
+	Models      []string          `yaml:"models"`         // globs; empty = all
+	Exclude     []string          `yaml:"exclude_models"` // globs
+	Tags        []string          `yaml:"tags"`
+	Plan        string            `yaml:"plan"`
+	Billing     string            `yaml:"billing"`
+	Cooling     *bool             `yaml:"cooling"`
+	Data        map[string]string `yaml:"data"` // what the provider's executor wants beside the secret
+}
+
+// Model adds a model to a provider or overrides fields of a known one.
+type Model struct {
+	Pos        Pos      `yaml:"-"`
+	ID         string   `yaml:"id"`
+	Name       string   `yaml:"name"`
+	UpstreamID string   `yaml:"upstream_id"`
+	Context    *int64   `yaml:"context"`
+	MaxOutput  *int64   `yaml:"max_output"`
+	Tools      *bool    `yaml:"tools"`
+	Images     *bool    `yaml:"images"`
+	JSONSchema *bool    `yaml:"json_schema"`
+	Reasoning  *bool    `yaml:"reasoning"`
+	Audio      *bool    `yaml:"audio"`
+	Files      *bool    `yaml:"files"`
+	Temp       *bool    `yaml:"temperature"`
+	Format     string   `yaml:"format"`
+	Hidden     *bool    `yaml:"hidden"`
+	Tags       []string `yaml:"tags"`
+	Tier       string   `yaml:"tier"`
+	Quant      string   `yaml:"quant"`
+	RPM        *int64   `yaml:"rpm"`
+	TPM        *int64   `yaml:"tpm"`
+	Price      *Price   `yaml:"price"`
+}
+
+// Price is in USD per million tokens; nil = not given.
+type Price struct {
+	Input      *float64  `yaml:"input"`
+	Output     *float64  `yaml:"output"`
+	Cached     *float64  `yaml:"cached"`
+	CacheWrite *float64  `yaml:"cache_creation"`
+	Reasoning  *float64  `yaml:"reasoning"`
+	Request    *float64  `yaml:"request"` // USD per request
+	Image      *float64  `yaml:"image"`   // USD per image
+	Long       *LongTier `yaml:"long_context"`
+}
+
+// LongTier replaces prices when the prompt is longer than Above tokens.
+type LongTier struct {
+	Above  int64    `yaml:"above"`
+	Input  *float64 `yaml:"input"`
+	Output *float64 `yaml:"output"`
+	Cached *float64 `yaml:"cached"`
+}
+
+// Alias is another name for a model, an alias or a combo. In the file it is
+// the target alone or a mapping.
+type Alias struct {
+	Pos    Pos            `yaml:"-"`
+	Target string         `yaml:"target"`
+	Set    map[string]any `yaml:"set"` // request fields given when the client left them out
+	Tags   []string       `yaml:"tags"`
+}
+
+// Combo is a named list of targets.
+type Combo struct {
+	Pos      Pos           `yaml:"-"`
+	Strategy string        `yaml:"strategy"`
+	Models   []ComboMember `yaml:"models"`
+	Enabled  bool          `yaml:"enabled" default:"true"`
+	Tags     []string      `yaml:"tags"`
+	Config   ComboConfig   `yaml:"config"`
+}
+
+// ComboMember is "provider/model", a model name, another combo, or a mapping.
+type ComboMember struct {
+	Pos    Pos     `yaml:"-"`
+	Model  string  `yaml:"model"`
+	Weight float64 `yaml:"weight"`
+}
+
+// ComboConfig overrides the defaults of the attempt loop for one combo.
+type ComboConfig struct {
+	MaxRetries          *int           `yaml:"max_retries"`
+	RetryDelay          *time.Duration `yaml:"retry_delay"`
+	Timeout             *time.Duration `yaml:"timeout"`
+	ConcurrencyPerModel *int           `yaml:"concurrency_per_model"`
+	QueueTimeout        *time.Duration `yaml:"queue_timeout"`
+}
+
+// Plugins says where plugin files are and whom to trust.
+type Plugins struct {
+	Dir   string `yaml:"dir"`
+	Lock  string `yaml:"lock"`
+	Trust Trust  `yaml:"trust"`
+}
+
+// Trust is what happens with unsigned plugins.
+type Trust struct {
+	Mode string `yaml:"mode"` // warn | enforce | dev
+}
+
+// Upstream is how providers are reached.
+type Upstream struct {
+	Proxy    string   `yaml:"proxy"`    // http://, https:// or socks5:// URL; "" = direct
+	NoProxy  []string `yaml:"no_proxy"` // host names and suffixes reached directly
+	SOCKS5   bool     `yaml:"socks5"`   // false refuses socks5 proxies
+	Timeouts Timeouts `yaml:"timeouts"`
+}
+
+// Timeouts are the clocks of one upstream request; 0 = the default of the policy.
+type Timeouts struct {
+	Connect    time.Duration `yaml:"connect"`
+	Headers    time.Duration `yaml:"headers"`
+	FirstEvent time.Duration `yaml:"first_event"`
+	Idle       time.Duration `yaml:"idle"`
+	Total      time.Duration `yaml:"total"`
+	Heartbeat  time.Duration `yaml:"heartbeat"`
+}
+
+// Logging is the log and the request log.
+type Logging struct {
+	Level    string         `yaml:"level"`  // debug | info | warn | error
+	Format   string         `yaml:"format"` // text | json
+	Requests RequestLogging `yaml:"requests"`
+}
+
+// RequestLogging is what is kept of every request.
+type RequestLogging struct {
+	Bodies    string        `yaml:"bodies"`    // none | errors | all
+	Retention time.Duration `yaml:"retention"` // age
+	MaxSize   Size          `yaml:"max_size"`  // bytes of all rows together
+}
+
+// Telemetry is what others can read.
+type Telemetry struct {
+	Prometheus Prometheus `yaml:"prometheus"`
+	OTLP       OTLP       `yaml:"otlp"`
+}
+
+// Prometheus is the /metrics endpoint.
+type Prometheus struct {
+	Enabled bool `yaml:"enabled"`
+}
+
+// OTLP is the OpenTelemetry exporter; "" = off.
+type OTLP struct {
+	Endpoint string `yaml:"endpoint"`
+}
+
+// Pricing chooses among the known prices and overrides single ones.
+type Pricing struct {
+	Table         string                      `yaml:"table"`          // list | seed
+	ReasoningMode string                      `yaml:"reasoning_mode"` // once | seed
+	Override      map[string]map[string]Price `yaml:"override"`       // provider -> model -> price
+}
+
+// Usage is about token counts shown to clients.
+type Usage struct {
+	BufferTokens int64 `yaml:"buffer_tokens"`
+}
+
+// Cache bounds the response cache; whether it is used is a policy.
+type Cache struct {
+	MaxBytes   Size          `yaml:"max_bytes"`
+	MaxEntries int           `yaml:"max_entries"`
+	MaxEntry   Size          `yaml:"max_entry"`
+	TTL        time.Duration `yaml:"ttl"`
+}
+
+// Storage is about the data directory.
+type Storage struct {
+	EncryptionKey string `yaml:"encryption_key"` // 32 bytes in hex or base64; "" = kept in the data directory
+}
+
+// PolicySource is one layer of policy text with its positions.
+type PolicySource struct {
+	File string
+	Data []byte
+	// Node is the mapping below "policies"; nil when the key is absent.
+	Node *yaml.Node
+	// Included is false for omniroute.yaml itself.
+	Included bool
+}
