@@ -66,7 +66,9 @@ func (s *responsesState) step(i int, typ string, v Value) {
 		s.texts.WriteString(v.Str("delta"))
 	case strings.HasSuffix(name, ".added"):
 		s.inside(i, typ, v)
-		s.texts.Reset()
+		if strings.HasSuffix(name, "_part.added") {
+			s.texts.Reset()
+		}
 	case strings.HasSuffix(name, ".done"):
 		s.inside(i, typ, v)
 		s.partDone(i, name, v)
