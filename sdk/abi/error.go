@@ -11,6 +11,8 @@ type ErrorRecord struct {
 	Type         string // provider's own type
 	Param        string // offending request field
 	Retryable    bool
+	NoCode       bool  // the code is known to be null
+	Upstream     bool  // the provider said it
 	Fallback     bool  // another target could serve the request
 	RetryAfterMS int64 // 0 unknown
 	CooldownMS   int64 // 0 unknown
@@ -37,6 +39,8 @@ func (e *ErrorRecord) AppendTo(w *Writer) {
 	w.Text(TagErrType, e.Type)
 	w.Text(TagErrParam, e.Param)
 	w.Flag(TagErrRetryable, e.Retryable)
+	w.Flag(TagErrNoCode, e.NoCode)
+	w.Flag(TagErrUpstream, e.Upstream)
 	w.Flag(TagErrFallback, e.Fallback)
 	if e.RetryAfterMS != 0 {
 		w.I64(TagErrRetryAfterMS, e.RetryAfterMS)
@@ -68,6 +72,10 @@ func (e *ErrorRecord) Set(f Field) bool {
 		e.Param = f.Text()
 	case TagErrRetryable:
 		e.Retryable = f.Bool()
+	case TagErrNoCode:
+		e.NoCode = f.Bool()
+	case TagErrUpstream:
+		e.Upstream = f.Bool()
 	case TagErrFallback:
 		e.Fallback = f.Bool()
 	case TagErrRetryAfterMS:

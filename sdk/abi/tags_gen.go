@@ -105,6 +105,8 @@ const (
 	TagErrCooldownMS   Tag = 0x000A // i64: cool-down of the error's scope, milliseconds
 	TagErrResetAt      Tag = 0x000B // i64: Unix milliseconds at which the limit resets
 	TagErrFallback     Tag = 0x000C // u8: 1 = another target could serve this request
+	TagErrNoCode       Tag = 0x000D // u8: 1 = the code is known to be null
+	TagErrUpstream     Tag = 0x000E // u8: 1 = the provider said it, the gateway did not
 )
 
 // Call context.
@@ -168,6 +170,7 @@ const (
 	TagRefresh         Tag = 0x0102 // u8: 1 = refresh the credential first
 	TagNeed            Tag = 0x0103 // tlv: HTTP plans to perform before the operation can answer
 	TagContinuation    Tag = 0x0104 // bytes: opaque state given back with RESUME
+	TagResumeOp        Tag = 0x0106 // u32: operation that RESUME continues; its input fields follow again
 	TagReply           Tag = 0x0105 // tlv: result of one plan of a NEED: Status, Header, Body or error record; repeated
 	TagPlanMethod      Tag = 0x0110 // str: HTTP method; POST when absent
 	TagPlanURL         Tag = 0x0111 // str: absolute URL; repeated = further base URLs in order of preference

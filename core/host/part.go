@@ -1,0 +1,56 @@
+package host
+
+import "encoding/json"
+
+// Kind is the kind of a part.
+type Kind string
+
+// Kinds of parts.
+const (
+	KindExecutor   Kind = "executor"   // plans upstream calls for a provider
+	KindTranslator Kind = "translator" // translates between two formats
+	KindProvider   Kind = "provider"   // a provider.yaml pack over an executor
+)
+
+// State says whether a part is in use.
+type State string
+
+// States of a part.
+const (
+	StateActive   State = "active"
+	StateShadowed State = "shadowed" // another plugin's part of that id has a higher priority
+	StateDisabled State = "disabled" // switched off by the operator
+	StateRefused  State = "refused"  // see Part.Reason
+)
+
+// Part is one thing a plugin provides.
+type Part struct {
+	Kind       Kind     `json:"kind"`
+	ID         string   `json:"id"` // executor "demo", translator "claude" or "openai>acme-chat", provider "acme"
+	Plugin     string   `json:"plugin"`
+	Version    string   `json:"version"`
+	File       string   `json:"file,omitempty"` // drop-in file name; "" = bundled
+	State      State    `json:"state"`
+	Reason     string   `json:"reason,omitempty"` // why it is not active
+	Alias      []string `json:"alias,omitempty"`
+	Dialect    string   `json:"dialect,omitempty"`    // what an executor's upstream speaks, or the format a translator serves
+	From       string   `json:"from,omitempty"`       // translators of one pair
+	To         string   `json:"to,omitempty"`         //
+	Directions []string `json:"directions,omitempty"` // request response stream error
+	Endpoints  []string `json:"endpoints,omitempty"`
+	Local      bool     `json:"local,omitempty"` // answers by itself, without an account
+
+	// Models and Profile are data for the catalogue: the models array of the
+	// manifest and, for providers, the whole pack as JSON in the field names of
+	// providers.yaml.
+	Models  json.RawMessage `json:"models,omitempty"`
+	Profile json.RawMessage `json:"profile,omitempty"`
+}
+
+// Problem is a plugin file that is not in use as it stands. A file that was
+// good before keeps serving in its last good form.
+type Problem struct {
+	File    string `json:"file"`
+	Message string `json:"message"`
+	Serving bool   `json:"serving"` // an earlier version of the file still serves
+}

@@ -1,0 +1,53 @@
+package host
+
+import (
+	"time"
+
+	"github.com/omniroute/omniroute/sdk/abi"
+)
+
+// Plan is an HTTP request a guest wants sent. It holds no secret: places for
+// secrets are marked {{secret:name}} and Auth names the directive; see [Fill].
+type Plan struct {
+	Method      string
+	URLs        []string // first choice first; further ones serve when it is down or busy
+	Header      []abi.Header
+	Body        []byte // skeleton; nil = the translated body
+	Edits       []Edit // to apply to the body, in order; see ApplyEdits
+	Auth        string // auth directive
+	Framing     string // of a streamed answer
+	Dialect     string // of the answer, when it is not the provider's own; "" = same
+	Timeouts    PlanTimeouts
+	HTTP        string // "1.1", "2", "2-required"; "" = 1.1
+	Redirect    string // "none" (also ""), "same-host"
+	Expect      []string
+	Duplex      bool
+	Idempotent  bool
+	ForceStream bool // upstream streams even when the client did not ask: collect
+	CostHint    uint32
+}
+
+// PlanTimeouts are clocks a guest asks for; 0 = the caller's own.
+type PlanTimeouts struct{ Connect, FirstByte, Idle, Total time.Duration }
+
+// Edit is one change of the request body.
+type Edit struct {
+	Op    abi.EditOp
+	Path  []string
+	Value []byte // JSON; for EditRename the new name, plain
+}
+
+// Local is an answer a guest makes without any upstream.
+type Local struct {
+	Status int
+	Header []abi.Header
+	Body   []byte      // of a plain answer
+	Frames []abi.Frame // of a streamed answer; DelayMS is the pause before each
+}
+
+// Planned is what EX_PLAN answered: exactly one member is set.
+type Planned struct {
+	Send    *Plan
+	Local   *Local
+	Refresh bool // refresh the credential, then plan again
+}
