@@ -148,7 +148,7 @@ func (k *Collector) Response() (*Response, error) {
 		return nil, k.err
 	}
 	if !k.done {
-		return nil, &Error{Status: 502, Code: "stream_truncated", Message: "the upstream stream ended before its answer was complete", Fallback: true}
+		return nil, ErrTruncated()
 	}
 	return &k.resp, nil
 }

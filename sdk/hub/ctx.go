@@ -3,6 +3,7 @@ package hub
 import (
 	"strings"
 
+	"github.com/omniroute/omniroute/sdk/hub/caps"
 	"github.com/omniroute/omniroute/sdk/jsn"
 )
 
@@ -44,6 +45,9 @@ type Ctx struct {
 
 	Rand    func() uint64 // per-call random source; nil = a fixed sequence
 	NowUnix func() int64  // clock in seconds; nil = 0
+
+	// Table is the model capability table; nil = the built-in one.
+	Table *caps.Table
 
 	// Degraded is told each dropped or weakened field by the name it has in the
 	// client's dialect. May be nil.
@@ -127,6 +131,14 @@ func (c *Ctx) random() uint64 {
 	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
 	z = (z ^ z>>27) * 0x94D049BB133111EB
 	return z ^ z>>31
+}
+
+// Capabilities returns what is known about the target model.
+func (c *Ctx) Capabilities(model string) caps.Model {
+	if c.Table != nil {
+		return c.Table.Lookup(model)
+	}
+	return caps.Default().Lookup(model)
 }
 
 // TargetModel returns the model the request is sent for: [Ctx.Model], or else own.
