@@ -109,7 +109,6 @@ type Part struct {
 type Media struct {
 	MIME   string  // lower case, without parameters; "" = unknown
 	Data   jsn.Str // base64 payload
-	Text   jsn.Str // content of a plain text document
 	URL    jsn.Str
 	ID     jsn.Str
 	Name   jsn.Str // file name or title
