@@ -134,6 +134,7 @@ const (
 	TagReason       Tag = 0x0034 // u8: why a stream ends: 0 eof, 1 upstream error, 2 client gone, 3 idle, 4 drained
 	TagAuthKind     Tag = 0x0035 // str: kind of the credential: api_key, oauth, none
 	TagConfig       Tag = 0x0036 // json: configuration or provider profile
+	TagCount        Tag = 0x0038 // u8: 1 = a token-counting request
 	TagClientHeader Tag = 0x0037 // tlv: client header the executor may merge: Name, Value; repeated
 )
 

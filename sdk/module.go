@@ -1,0 +1,262 @@
+package sdk
+
+import (
+	"runtime"
+
+	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/omniroute/omniroute/sdk/hub"
+)
+
+// Module is everything one wasm file serves. It is used by one goroutine at a
+// time, like the instance it stands for.
+type Module struct {
+	name, version string
+	parts         []Part
+
+	dialects   []hub.Dialect
+	executors  map[string]Executor
+	schema     configSchema
+	config     configuration
+	configured bool
+
+	streams map[uint32]openStream
+	out     abi.Writer
+	env     Env
+	hub     hub.Ctx
+	drops   []string
+}
+
+// Source is something that can be served: a [Module], or a [ProviderPart] by
+// itself.
+type Source interface {
+	// Module returns the module to serve.
+	Module() *Module
+}
+
+// Part is one thing a module provides. Make one with [Dialect], [Provider] or
+// [NewExecutor].
+type Part interface {
+	// Provides is the part's entry in the manifest's "provides", as JSON.
+	Provides() []byte
+	register(m *Module)
+}
+
+// Bundle makes a module of several parts. The name is "owner/name", the
+// version a semantic version.
+func Bundle(name, version string, parts ...Part) *Module {
+	m := &Module{
+		name: name, version: version, parts: parts,
+		executors: map[string]Executor{},
+		streams:   map[uint32]openStream{},
+	}
+	for _, p := range parts {
+		p.register(m)
+	}
+	m.config = m.schema.defaults()
+	return m
+}
+
+// Module implements [Source].
+func (m *Module) Module() *Module { return m }
+
+// Dialect makes a part of a wire format: with it the module translates between
+// that format, the hub form and every other format of the module.
+func Dialect(d hub.Dialect) Part { return dialectPart{d} }
+
+type dialectPart struct{ d hub.Dialect }
+
+// Provides implements [Part].
+func (p dialectPart) Provides() []byte {
+	q := string(Quote(p.d.Name()))
+	return []byte(`{"kind":"translator","id":` + q + `,"dialect":` + q +
+		`,"directions":["request","response","stream","error"]}`)
+}
+
+func (p dialectPart) register(m *Module) { m.dialects = append(m.dialects, p.d) }
+
+// NewExecutor makes a part of an executor. manifest is its entry in the
+// manifest's "provides", as JSON with at least "id"; "kind" is added.
+func NewExecutor(manifest []byte, ex Executor) Part { return executorPart{manifest, ex} }
+
+type executorPart struct {
+	manifest []byte
+	ex       Executor
+}
+
+// Provides implements [Part].
+func (p executorPart) Provides() []byte { return p.manifest }
+
+func (p executorPart) register(m *Module) { m.executors[JSON(p.manifest).Get("id").Text()] = p.ex }
+
+// Call runs one operation, natively or in wasm. The input is read in place and
+// the output stays valid until the next call. isError marks an error record.
+// A panic of the plugin becomes an error record; its stack goes to the log.
+func (m *Module) Call(env Env, op abi.Op, handle uint32, in []byte) (out []byte, isError bool) {
+	m.env = env
+	m.out.Reset()
+	err := m.guard(op, handle, in)
+	if err == nil {
+		return m.out.Buf, false
+	}
+	m.out.Reset()
+	if need, ok := err.(*Need); ok {
+		m.writeNeed(op, need)
+		return m.out.Buf, false
+	}
+	record(err).AppendTo(&m.out)
+	return m.out.Buf, true
+}
+
+// Trim gives memory back; the host calls it when the instance is idle.
+func (m *Module) Trim() {
+	m.out.Buf = nil
+	runtime.GC()
+}
+
+func (m *Module) guard(op abi.Op, handle uint32, in []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.logPanic(op, p)
+			err = &abi.ErrorRecord{Message: "plugin panic: " + panicText(p), Class: "plugin", Scope: "plugin", Status: 502}
+		}
+	}()
+	return m.dispatch(op, handle, in)
+}
+
+func (m *Module) dispatch(op abi.Op, handle uint32, in []byte) error {
+	switch op {
+	case abi.OpDescribe:
+		m.out.Bytes(abi.TagJSON, m.Manifest())
+		return nil
+	case abi.OpSelfTest:
+		return nil
+	case abi.OpTrRequest, abi.OpTrResponse, abi.OpTrOpen, abi.OpTrError:
+		return m.translate(op, handle, in)
+	case abi.OpTrData, abi.OpExData:
+		return m.streamData(handle, in)
+	case abi.OpTrEnd, abi.OpExEnd:
+		return m.streamEnd(handle, in)
+	}
+	c, err := m.readCall(in)
+	if err != nil {
+		return err
+	}
+	if op == abi.OpResume {
+		op = c.resume
+	}
+	switch op {
+	case abi.OpConfigure:
+		return m.configure(c)
+	case abi.OpExPlan:
+		return m.plan(c)
+	case abi.OpExResult:
+		return m.result(c)
+	case abi.OpExOpen:
+		return m.openExecutor(handle, c)
+	}
+	return &abi.ErrorRecord{Message: op.String() + " is not supported by this plugin", Class: "plugin", Scope: "plugin", Status: 501}
+}
+
+// Manifest is the module's manifest, as it stands in the custom section
+// omniroute.manifest and as DESCRIBE returns it.
+func (m *Module) Manifest() []byte {
+	b := append([]byte(nil), `{"schema":1,"name":`...)
+	b = append(b, Quote(m.name)...)
+	b = append(append(b, `,"version":`...), Quote(m.version)...)
+	b = append(b, `,"abi":"`...)
+	b = append(b, byte('0'+abi.Major), '.', byte('0'+abi.Minor))
+	b = append(b, `","features":["skeleton"],"provides":[`...)
+	var caps capabilities
+	for i, p := range m.parts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, p.Provides()...)
+		if pp, ok := p.(*ProviderPart); ok {
+			caps.add(pp)
+		}
+	}
+	b = append(b, ']')
+	b = caps.append(b)
+	b = append(b, `,"isolation":"shared","recovery":"replay"`...)
+	b = m.schema.append(b)
+	return append(b, '}')
+}
+
+func (m *Module) dialect(name string) (hub.Dialect, error) {
+	for _, d := range m.dialects {
+		if d.Name() == name {
+			return d, nil
+		}
+	}
+	return nil, pluginError("no translator for the format " + name)
+}
+
+func (m *Module) executor(id string) (Executor, error) {
+	if ex, ok := m.executors[id]; ok {
+		return ex, nil
+	}
+	if id == "" && len(m.executors) == 1 {
+		for _, ex := range m.executors {
+			return ex, nil
+		}
+	}
+	return nil, pluginError("no executor " + id)
+}
+
+func (m *Module) logPanic(op abi.Op, p any) {
+	if !m.env.LogOn(abi.LogError) {
+		return
+	}
+	stack := make([]byte, 4096)
+	stack = stack[:runtime.Stack(stack, false)]
+	m.env.Log(abi.LogError, "panic in "+op.String()+": "+panicText(p)+"\n"+string(stack))
+}
+
+func panicText(p any) string {
+	switch v := p.(type) {
+	case error:
+		return v.Error()
+	case string:
+		return v
+	case interface{ String() string }:
+		return v.String()
+	}
+	return "unprintable value"
+}
+
+func pluginError(message string) *abi.ErrorRecord {
+	return &abi.ErrorRecord{Message: message, Class: "plugin", Scope: "plugin", Status: 502}
+}
+
+// record turns any error into its wire form.
+func record(err error) *abi.ErrorRecord {
+	switch e := err.(type) {
+	case *abi.ErrorRecord:
+		return e
+	case *hub.Error:
+		return fromHub(e)
+	}
+	return pluginError(err.Error())
+}
+
+func fromHub(e *hub.Error) *abi.ErrorRecord {
+	r := &abi.ErrorRecord{
+		Message: e.Message, Status: e.Status, Type: e.Type, Code: e.Code, Param: e.Param,
+		NoCode: e.NoCode, Upstream: e.Upstream, Fallback: e.Fallback,
+	}
+	if e.RetryAfterMS > 0 {
+		r.RetryAfterMS = e.RetryAfterMS
+	}
+	if !e.Upstream {
+		r.Class, r.Scope = "client", string(ThisRequest)
+	}
+	return r
+}
+
+func toHub(r *abi.ErrorRecord) *hub.Error {
+	return &hub.Error{
+		Status: r.Status, Type: r.Type, Code: r.Code, Param: r.Param, Message: r.Message,
+		NoCode: r.NoCode, Upstream: r.Upstream, Fallback: r.Fallback, RetryAfterMS: r.RetryAfterMS,
+	}
+}

@@ -1,0 +1,1 @@
+// An empty assembly file lets serve_wasip1.go declare main.main without a body.

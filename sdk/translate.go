@@ -1,0 +1,296 @@
+package sdk
+
+import (
+	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/omniroute/omniroute/sdk/hub"
+)
+
+// translation is the decoded input of a TR_* call. Everything aliases the
+// input.
+type translation struct {
+	from, to      hub.Dialect
+	body, request []byte
+	err           abi.ErrorRecord
+}
+
+func (m *Module) readTranslation(c *hub.Ctx, in []byte) (t translation, err error) {
+	*c = hub.Ctx{Blobs: blobs{m.env}, Rand: m.env.Rand, NowUnix: m.nowUnix, Degraded: m.degraded}
+	m.drops = m.drops[:0]
+	var from, to string
+	r := abi.Read(in)
+	for r.Next() {
+		switch f := r.Field(); f.Tag {
+		case abi.TagFrom:
+			from = f.Text()
+		case abi.TagTo:
+			to = f.Text()
+		case abi.TagModel:
+			c.Model = f.Text()
+		case abi.TagProvider:
+			c.Provider = f.Text()
+		case abi.TagProject:
+			c.Project = f.Text()
+		case abi.TagStream:
+			c.Stream = f.Bool()
+		case abi.TagCollect:
+			c.Collect = f.Bool()
+		case abi.TagCount:
+			c.Count = f.Bool()
+		case abi.TagStatus:
+			c.Status = int(f.Uint())
+		case abi.TagHeader:
+			err = setPair(&c.Headers, f)
+		case abi.TagToolName:
+			err = setPair(&c.Names, f)
+		case abi.TagBody:
+			t.body = f.Value
+		case abi.TagNonce:
+			c.Nonce = f.Text()
+		case abi.TagRequest:
+			t.request = f.Value
+		default:
+			if !t.err.Set(f) {
+				r.Unknown()
+			}
+		}
+		if err != nil {
+			return t, err
+		}
+	}
+	if err = r.Err(); err != nil {
+		return t, err
+	}
+	if c.Nonce == "" {
+		c.Blobs = nil
+	}
+	c.Request = t.request
+	if to != "" {
+		if t.to, err = m.dialect(to); err != nil {
+			return t, err
+		}
+	}
+	if from != "" {
+		t.from, err = m.dialect(from)
+	}
+	return t, err
+}
+
+func (m *Module) translate(op abi.Op, handle uint32, in []byte) error {
+	c := &m.hub
+	if op == abi.OpTrOpen {
+		c = new(hub.Ctx)
+	}
+	t, err := m.readTranslation(c, in)
+	if err != nil {
+		return err
+	}
+	if t.to == nil || t.from == nil && op != abi.OpTrError {
+		return pluginError(op.String() + " needs the formats to translate between")
+	}
+	switch op {
+	case abi.OpTrRequest:
+		return m.request(c, &t)
+	case abi.OpTrResponse:
+		return m.response(c, &t)
+	case abi.OpTrError:
+		m.renderError(c, &t)
+		return nil
+	}
+	return m.openTranslation(handle, c, &t)
+}
+
+func (m *Module) request(c *hub.Ctx, t *translation) error {
+	w := &m.out
+	mark := w.Open(abi.TagBody)
+	out, err := hub.TranslateRequest(t.from, t.to, c, w.Buf, t.body)
+	if err != nil {
+		return err
+	}
+	w.Buf = out
+	w.Close(mark)
+	for upstream, client := range c.Names {
+		w.Pair(abi.TagToolName, upstream, client)
+	}
+	m.writeDrops()
+	return nil
+}
+
+func (m *Module) response(c *hub.Ctx, t *translation) error {
+	w := &m.out
+	mark := w.Open(abi.TagBody)
+	out, resp, err := hub.TranslateResponse(t.from, t.to, c, w.Buf, t.body)
+	if err != nil {
+		return err
+	}
+	w.Buf = out
+	w.Close(mark)
+	m.writeOutcome(resp)
+	return nil
+}
+
+func (m *Module) writeOutcome(resp *hub.Response) {
+	if resp != nil {
+		if resp.Usage.Known {
+			writeUsage(&m.out, resp.Usage)
+		}
+		m.out.Text(abi.TagFinish, resp.Finish)
+	}
+	m.writeDrops()
+}
+
+func (m *Module) renderError(c *hub.Ctx, t *translation) {
+	w := &m.out
+	e := toHub(&t.err)
+	if e.Status != 0 {
+		w.U32(abi.TagStatus, uint32(e.Status))
+	}
+	mark := w.Open(abi.TagBody)
+	w.Buf = t.to.AppendError(c, w.Buf, e)
+	w.Close(mark)
+}
+
+func (m *Module) degraded(field string) { m.drops = append(m.drops, field) }
+
+func (m *Module) writeDrops() {
+	for _, d := range m.drops {
+		m.out.String(abi.TagDegraded, d)
+	}
+	m.drops = m.drops[:0]
+}
+
+func (m *Module) nowUnix() int64 { return m.env.NowMS() / 1000 }
+
+// openStream is the state behind a handle.
+type openStream interface {
+	frame(m *Module, f abi.Frame) error
+	end(m *Module, reason abi.EndReason) error
+	// settle writes what a call changed beside frames.
+	settle(m *Module)
+}
+
+type translationStream struct {
+	ctx   *hub.Ctx
+	hub   *hub.Stream
+	emit  func(hub.Event)
+	usage hub.Usage
+	fin   string
+}
+
+func (m *Module) openTranslation(handle uint32, c *hub.Ctx, t *translation) error {
+	if t.request != nil { // the input buffer is reused by the next call
+		c.Request = append([]byte(nil), t.request...)
+	}
+	st := &translationStream{ctx: c, hub: hub.NewStream(t.from, t.to, c)}
+	st.emit = func(ev hub.Event) { m.out.Frame(abi.Frame{Name: ev.Name, Payload: ev.Data}) }
+	m.streams[handle] = st
+	m.writeDrops()
+	return nil
+}
+
+func (s *translationStream) frame(m *Module, f abi.Frame) error {
+	if f.Kind == abi.FrameComment {
+		return nil
+	}
+	return s.hub.Feed(hub.Event{Name: f.Name, Data: f.Payload}, s.emit)
+}
+
+func (s *translationStream) end(m *Module, reason abi.EndReason) error {
+	if reason == abi.EndClientGone {
+		return nil
+	}
+	if err := s.hub.End(s.emit); err != nil {
+		return err
+	}
+	if !s.ctx.Collect {
+		return nil
+	}
+	w := &m.out
+	mark := w.Open(abi.TagBody)
+	out, resp, err := s.hub.Body(w.Buf)
+	if err != nil {
+		return err
+	}
+	w.Buf = out
+	w.Close(mark)
+	if resp != nil {
+		s.hub.Usage, s.hub.Finish = resp.Usage, resp.Finish
+	}
+	return nil
+}
+
+func (s *translationStream) settle(m *Module) {
+	if s.hub.Usage.Known && s.hub.Usage != s.usage {
+		s.usage = s.hub.Usage
+		writeUsage(&m.out, s.usage)
+	}
+	if s.hub.Finish != s.fin {
+		s.fin = s.hub.Finish
+		m.out.String(abi.TagFinish, s.fin)
+	}
+	m.writeDrops()
+}
+
+func (m *Module) streamData(handle uint32, in []byte) error {
+	st, ok := m.streams[handle]
+	if !ok {
+		return pluginError("no open stream under this handle")
+	}
+	r := abi.Read(in)
+	for r.Next() {
+		f := r.Field()
+		if f.Tag != abi.TagFrame {
+			r.Unknown()
+			continue
+		}
+		fr, err := f.Frame()
+		if err != nil {
+			return err
+		}
+		if err := st.frame(m, fr); err != nil {
+			return err
+		}
+	}
+	if err := r.Err(); err != nil {
+		return err
+	}
+	st.settle(m)
+	return nil
+}
+
+func (m *Module) streamEnd(handle uint32, in []byte) error {
+	st, ok := m.streams[handle]
+	if !ok {
+		return pluginError("no open stream under this handle")
+	}
+	delete(m.streams, handle)
+	var reason abi.EndReason
+	if f, ok := abi.Find(in, abi.TagReason); ok {
+		reason = abi.EndReason(f.Uint())
+	}
+	if err := st.end(m, reason); err != nil {
+		return err
+	}
+	st.settle(m)
+	return nil
+}
+
+// blobs shows the host's body tokens as hub.Blobs.
+type blobs struct{ env Env }
+
+// Len implements hub.Blobs.
+func (b blobs) Len(id int) int { return b.env.Len(id) }
+
+// Read implements hub.Blobs.
+func (b blobs) Read(id, off int, dst []byte) int { return b.env.Read(id, off, dst) }
+
+func setPair(m *map[string]string, f abi.Field) error {
+	name, value, err := f.Pair()
+	if err != nil {
+		return err
+	}
+	if *m == nil {
+		*m = make(map[string]string, 4)
+	}
+	(*m)[name] = value
+	return nil
+}
