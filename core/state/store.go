@@ -46,7 +46,7 @@ func (e *VersionError) Error() string {
 // Limits every engine accepts.
 const (
 	MaxKey   = 4 << 10
-	MaxValue = 64 << 20
+	MaxValue = 16 << 20
 )
 
 // Entry is one key with its value. Value belongs to the receiver.
@@ -109,7 +109,8 @@ type Store interface {
 	Changes(ctx context.Context, prefix string) (<-chan Change, error)
 	// Sync makes everything written so far survive the loss of power.
 	Sync(ctx context.Context) error
-	// Size is the number of bytes the data takes on disk (0 in memory).
+	// Size estimates the bytes the data takes on disk, at most a few minutes
+	// old (0 in memory).
 	Size() int64
 	Close() error
 }
