@@ -136,3 +136,6 @@ func Float(v []byte) (float64, bool) {
 	f, err := strconv.ParseFloat(View(v), 64)
 	return f, err == nil
 }
+
+// AppendDecoded appends the decoded form of s. Body tokens are not looked through.
+func AppendDecoded(dst []byte, s Str) []byte { return appendDecoded(dst, s) }
