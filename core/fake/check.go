@@ -92,12 +92,6 @@ func (r *Request) matches(path, got string, re *regexp.Regexp) {
 	}
 }
 
-// isObject reports whether text is a JSON object.
-func isObject(text string) bool {
-	v, err := cases.Parse([]byte(text))
-	return err == nil && v.Kind == cases.Object
-}
-
 // ToolResults returns the texts of the tool results at the end of the
 // conversation, in the order of the request.
 func (r *Request) ToolResults() []string {
