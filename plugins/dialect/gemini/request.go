@@ -1,0 +1,396 @@
+package gemini
+
+import (
+	"strings"
+
+	"github.com/omniroute/omniroute/sdk/hub"
+	"github.com/omniroute/omniroute/sdk/hub/envelope"
+	"github.com/omniroute/omniroute/sdk/hub/media"
+	"github.com/omniroute/omniroute/sdk/jsn"
+)
+
+// name returns a member name in camel case: both spellings are legal at every level
+// (GS-1).
+func name(key []byte) string {
+	under := false
+	for _, c := range key {
+		under = under || c == '_'
+	}
+	if !under {
+		return string(key)
+	}
+	out := make([]byte, 0, len(key))
+	for i := 0; i < len(key); i++ {
+		if key[i] == '_' && i > 0 && i+1 < len(key) && key[i+1] >= 'a' && key[i+1] <= 'z' {
+			i++
+			out = append(out, key[i]-'a'+'A')
+			continue
+		}
+		out = append(out, key[i])
+	}
+	return string(out)
+}
+
+// ParseRequest reads a generateContent request (section 2.4 of the translation
+// rules).
+func (d *Dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
+	if jsn.KindOf(jsn.Trim(body)) != jsn.Obj {
+		return nil, hub.BadRequest("bad_request", "", "the request body must be a JSON object")
+	}
+	if c.Count {
+		if inner := member(body, "generateContentRequest"); inner != nil {
+			body = inner
+		}
+	}
+	p := &requestParser{ctx: c, tokens: c.Tokens(), req: &hub.Request{Source: "gemini", Stream: c.Stream}}
+	var contents, system, toolConfig []byte
+	for it := jsn.Object(body); it.Next(); {
+		v := it.Value()
+		switch key := name(it.Key()); key {
+		case "contents":
+			contents = v
+		case "systemInstruction":
+			system = v
+		case "generationConfig":
+			p.generationConfig(v)
+		case "tools":
+			p.tools(v)
+		case "toolConfig":
+			toolConfig = v
+		case "cachedContent":
+			if c.To != d.Name() && !jsn.IsNull(v) {
+				return nil, &hub.Error{Status: 400, Code: "unsupported_parameter", Param: "cachedContent", Fallback: true,
+					Message: "cachedContent refers to a cache of the Gemini API, which the chosen provider cannot read"}
+			}
+			p.raw(key, v)
+		case "model", "stream":
+			// They belong to the URL.
+		case "x_omni":
+			// Not a channel for clients (P-3).
+		default:
+			p.raw(key, v)
+		}
+	}
+	p.system(system)
+	p.contents(contents)
+	p.choice(toolConfig)
+	return p.req, nil
+}
+
+type requestParser struct {
+	ctx    *hub.Ctx
+	tokens jsn.Tokens
+	req    *hub.Request
+	// open lists calls that no result has answered yet, in order.
+	open []openCall
+}
+
+type openCall struct {
+	id, name string
+	answered bool
+}
+
+func (p *requestParser) raw(key string, v []byte) {
+	p.req.Raw = append(p.req.Raw, hub.Field{Name: key, Raw: v})
+}
+
+func (p *requestParser) system(v []byte) {
+	if jsn.IsNull(v) {
+		return
+	}
+	m := hub.Message{Role: hub.System}
+	if s := jsn.StrOf(v); s != nil { // tolerated by the SDKs
+		m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
+	}
+	for it := jsn.Array(member(v, "parts")); it.Next(); {
+		if s := jsn.StrOf(jsn.Get(it.Value(), "text")); s != nil {
+			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
+		}
+	}
+	if one := member(v, "parts"); jsn.KindOf(one) == jsn.Obj {
+		if s := jsn.StrOf(jsn.Get(one, "text")); s != nil {
+			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
+		}
+	}
+	if len(m.Parts) > 0 {
+		p.req.Messages = append(p.req.Messages, m)
+	}
+}
+
+// member returns a member by its camel case name in either spelling.
+func member(v []byte, key string) []byte {
+	for it := jsn.Object(v); it.Next(); {
+		if name(it.Key()) == key {
+			return it.Value()
+		}
+	}
+	return nil
+}
+
+func (p *requestParser) contents(v []byte) {
+	switch jsn.KindOf(v) {
+	case jsn.String: // the SDKs' short form of one user text
+		p.req.Messages = append(p.req.Messages, hub.Message{Role: hub.User,
+			Parts: []hub.Part{{Kind: hub.PartText, Text: jsn.StrOf(v)}}})
+	case jsn.Obj:
+		p.content(v, 0)
+	}
+	i := 0
+	for it := jsn.Array(v); it.Next(); i++ {
+		p.content(it.Value(), i)
+	}
+}
+
+// content reads one entry of contents. Results of calls become messages of their
+// own, before the other parts of their entry.
+func (p *requestParser) content(v []byte, index int) {
+	role, parts := "", []byte(nil)
+	for it := jsn.Object(v); it.Next(); {
+		switch name(it.Key()) {
+		case "role":
+			role = jsn.StrOf(it.Value()).String()
+		case "parts":
+			parts = it.Value()
+		}
+	}
+	m := hub.Message{Role: hub.User}
+	switch role {
+	case "model":
+		m.Role = hub.Assistant
+	case "system":
+		m.Role = hub.System
+	}
+	if jsn.KindOf(parts) == jsn.Obj {
+		p.part(&m, parts, index, 0)
+	}
+	i := 0
+	for it := jsn.Array(parts); it.Next(); i++ {
+		p.part(&m, it.Value(), index, i)
+	}
+	if len(m.Parts) > 0 || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
+		p.req.Messages = append(p.req.Messages, m)
+	}
+}
+
+// part reads one part into m, or appends a tool message.
+func (p *requestParser) part(m *hub.Message, v []byte, content, index int) {
+	var text, call, result, inline, file, sig []byte
+	thought := false
+	for it := jsn.Object(v); it.Next(); {
+		val := it.Value()
+		switch name(it.Key()) {
+		case "text":
+			text = val
+		case "thought":
+			thought = jsn.IsTrue(val)
+		case "thoughtSignature":
+			sig = val
+		case "functionCall":
+			call = val
+		case "functionResponse":
+			result = val
+		case "inlineData":
+			inline = val
+		case "fileData":
+			file = val
+		case "executableCode", "codeExecutionResult":
+			p.ctx.Drop("contents.parts." + name(it.Key()))
+		}
+	}
+	switch {
+	case call != nil:
+		p.call(m, call, sig, content, index)
+	case result != nil:
+		p.result(result)
+	case thought:
+		p.thought(m, jsn.StrOf(text), jsn.StrOf(sig))
+	case text != nil:
+		if s := jsn.StrOf(text); s != nil {
+			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s, Sig: jsn.StrOf(sig)})
+		}
+	case inline != nil:
+		m.Parts = append(m.Parts, inlinePart(inline))
+	case file != nil:
+		m.Parts = append(m.Parts, filePart(file))
+	}
+}
+
+// thought reads a thought part. An empty one with a signature completes the block
+// before it, which is how streams deliver signatures (WG-2).
+func (p *requestParser) thought(m *hub.Message, text, sig jsn.Str) {
+	r := hub.Reasoning{Text: text}
+	if len(sig) > 0 {
+		r.Sig, r.Provider, r.Redacted = p.openSignature(sig)
+	}
+	if n := len(m.Reasoning); len(text) == 0 && n > 0 && len(m.Reasoning[n-1].Sig) == 0 && !r.Redacted {
+		m.Reasoning[n-1].Sig, m.Reasoning[n-1].Provider = r.Sig, r.Provider
+		return
+	}
+	if len(text) == 0 && len(r.Sig) == 0 {
+		return
+	}
+	m.Reasoning = append(m.Reasoning, r)
+}
+
+// openSignature opens the base64 envelope of a foreign signature (E-1); anything
+// else was signed by Gemini.
+func (p *requestParser) openSignature(sig jsn.Str) (inner jsn.Str, provider string, redacted bool) {
+	if r, ok := envelope.OpenBase64(p.tokens, sig); ok {
+		return r.Sig, r.Provider, r.Redacted
+	}
+	return sig, "gemini", false
+}
+
+func (p *requestParser) call(m *hub.Message, v, sig []byte, content, index int) {
+	call := hub.Call{GoogleSig: jsn.StrOf(sig)}
+	for it := jsn.Object(v); it.Next(); {
+		val := it.Value()
+		switch name(it.Key()) {
+		case "id":
+			call.ID = jsn.StrOf(val).String()
+		case "name":
+			call.Name = jsn.StrOf(val).String()
+		case "args":
+			call.Args = hub.ArgsValue(val)
+		case "thoughtSignature":
+			if call.GoogleSig == nil {
+				call.GoogleSig = jsn.StrOf(val)
+			}
+		}
+	}
+	if call.ID == "" {
+		call.ID = "call_g" + itoa(content) + "_" + itoa(index)
+	}
+	if r, ok := envelope.OpenBase64(p.tokens, call.GoogleSig); ok {
+		call.GoogleSig = nil // a foreign signature means nothing on a call
+		if r.Provider == "gemini" {
+			call.GoogleSig = r.Sig
+		}
+	}
+	m.Calls = append(m.Calls, call)
+	p.open = append(p.open, openCall{id: call.ID, name: call.Name})
+}
+
+// result reads a functionResponse (GS-3).
+func (p *requestParser) result(v []byte) {
+	m := hub.Message{Role: hub.Tool}
+	var response, parts []byte
+	for it := jsn.Object(v); it.Next(); {
+		val := it.Value()
+		switch name(it.Key()) {
+		case "id":
+			m.CallID = jsn.StrOf(val).String()
+		case "name":
+			m.Name = jsn.StrOf(val).String()
+		case "response":
+			response = val
+		case "parts":
+			parts = val
+		}
+	}
+	m.CallID = p.answer(m.CallID, m.Name)
+	text, failed := p.resultText(response)
+	m.IsError = failed
+	m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: text})
+	for it := jsn.Array(parts); it.Next(); {
+		for part := jsn.Object(it.Value()); part.Next(); {
+			switch name(part.Key()) {
+			case "inlineData":
+				m.Parts = append(m.Parts, inlinePart(part.Value()))
+			case "fileData":
+				m.Parts = append(m.Parts, filePart(part.Value()))
+			}
+		}
+	}
+	p.req.Messages = append(p.req.Messages, m)
+}
+
+// answer marks the call that a result belongs to: by id, else the first open call of
+// that name.
+func (p *requestParser) answer(id, fn string) string {
+	for i := range p.open {
+		o := &p.open[i]
+		if o.answered || (id != "" && o.id != id) || (id == "" && o.name != fn) {
+			continue
+		}
+		o.answered = true
+		return o.id
+	}
+	return id
+}
+
+// resultText is the text a response object stands for.
+func (p *requestParser) resultText(v []byte) (text jsn.Str, failed bool) {
+	if jsn.KindOf(v) == jsn.Obj && jsn.Len(v) == 1 {
+		it := jsn.Object(v)
+		it.Next()
+		s := jsn.StrOf(it.Value())
+		switch string(it.Key()) {
+		case "output", "result":
+			if s != nil {
+				return s, false
+			}
+		case "error":
+			if s == nil {
+				s = p.tokens.AppendQuoted([]byte{}, it.Value())
+			}
+			return s, true
+		}
+	}
+	if len(v) == 0 {
+		return jsn.Lit(""), false
+	}
+	return p.tokens.AppendQuoted([]byte{}, v), false
+}
+
+func itoa(n int) string { return string(jsn.AppendInt(nil, int64(n))) }
+
+// inlinePart reads a Blob: base64 data with its MIME type.
+func inlinePart(v []byte) hub.Part {
+	mime, data := "", jsn.Str(nil)
+	m := &hub.Media{Type: "inlineData"}
+	for it := jsn.Object(v); it.Next(); {
+		switch name(it.Key()) {
+		case "mimeType":
+			mime = jsn.StrOf(it.Value()).String()
+		case "data":
+			data = jsn.StrOf(it.Value())
+		case "displayName":
+			m.Name = jsn.StrOf(it.Value())
+		}
+	}
+	m.MIME, m.Data = media.Type(mime), data
+	return hub.Part{Kind: kindOf(m.MIME), Media: m}
+}
+
+// filePart reads a FileData: a URI with its MIME type.
+func filePart(v []byte) hub.Part {
+	m := &hub.Media{Type: "fileData"}
+	for it := jsn.Object(v); it.Next(); {
+		switch name(it.Key()) {
+		case "mimeType":
+			m.MIME = media.Type(jsn.StrOf(it.Value()).String())
+		case "fileUri":
+			m.URL = jsn.StrOf(it.Value())
+		case "displayName":
+			m.Name = jsn.StrOf(it.Value())
+		}
+	}
+	kind := kindOf(m.MIME)
+	if kind == hub.PartAudio {
+		kind = hub.PartFile // audio exists as data only
+	}
+	return hub.Part{Kind: kind, Media: m}
+}
+
+func kindOf(mime string) hub.PartKind {
+	switch {
+	case strings.HasPrefix(mime, "image/"):
+		return hub.PartImage
+	case strings.HasPrefix(mime, "audio/"):
+		return hub.PartAudio
+	case strings.HasPrefix(mime, "video/"):
+		return hub.PartVideo
+	}
+	return hub.PartFile
+}
