@@ -1,6 +1,8 @@
 package sdk
 
 import (
+	"slices"
+
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
 )
@@ -108,11 +110,25 @@ func (m *Module) request(c *hub.Ctx, t *translation) error {
 	}
 	w.Buf = out
 	w.Close(mark)
-	for upstream, client := range c.Names {
-		w.Pair(abi.TagToolName, upstream, client)
-	}
+	m.writeNames(c.Names)
 	m.writeDrops()
 	return nil
+}
+
+// writeNames writes the tool name map in a fixed order: equal inputs have equal
+// outputs.
+func (m *Module) writeNames(names map[string]string) {
+	if len(names) == 0 {
+		return
+	}
+	upstream := make([]string, 0, len(names))
+	for n := range names {
+		upstream = append(upstream, n)
+	}
+	slices.Sort(upstream)
+	for _, n := range upstream {
+		m.out.Pair(abi.TagToolName, n, names[n])
+	}
 }
 
 func (m *Module) response(c *hub.Ctx, t *translation) error {

@@ -33,8 +33,9 @@ const (
 
 // Trust is the operator's policy for drop-in files.
 type Trust struct {
-	Mode  TrustMode // "" = warn
-	Allow []string  // unsigned files that may load under enforce: path patterns relative to Options.Dir
+	Mode   TrustMode // "" = warn
+	Allow  []string  // unsigned files that may load under enforce: path patterns relative to Options.Dir
+	Shared bool      // unsigned files may serve several streams from one instance (isolation: shared)
 }
 
 // Item is the operator's setting for one plugin.
@@ -58,7 +59,7 @@ type Limits struct {
 	ReplayTotal  int           // the same over all streams of a plugin
 	Module       int           // size of a module file
 	LogPerSecond int           // log lines of a plugin per second; more are counted, not written
-	DrainMax     time.Duration // how long streams of a replaced generation may go on
+	IdleTTL      time.Duration // idle time after which all but one shared instance are closed
 }
 
 // DefaultLimits returns the limits that apply where nothing else is set.
@@ -74,6 +75,6 @@ func DefaultLimits() Limits {
 		ReplayTotal:  32 << 20,
 		Module:       16 << 20,
 		LogPerSecond: 50,
-		DrainMax:     30 * time.Minute,
+		IdleTTL:      5 * time.Minute,
 	}
 }

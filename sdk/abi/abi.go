@@ -120,3 +120,18 @@ func Pack(addr, length uint32, isError bool) uint64 {
 func Unpack(r uint64) (addr, length uint32, isError bool) {
 	return uint32(r >> 32), uint32(r) &^ errorBit, r&errorBit != 0
 }
+
+// Algorithms of the digest import.
+const (
+	DigestMD5    = 1
+	DigestSHA1   = 2
+	DigestSHA256 = 3
+	DigestSHA512 = 4
+	DigestCRC32  = 5 // IEEE, big endian
+)
+
+// Kinds of values of the metric import.
+const (
+	MetricCounter = 0 // the value is added
+	MetricGauge   = 1 // the value replaces the last one
+)

@@ -15,7 +15,7 @@ var echo = sdk.Provider("test/echo", "1.0.0").
 	Config(sdk.Enum("region", "eu", "us").Default("eu")).
 	ReadsBody().
 	OnPlan(plan).
-	OnResult(sdk.Default).
+	OnResult(func(_ *sdk.Ctx, r *sdk.Result) sdk.Verdict { return sdk.Default(r) }).
 	OnFrame(frame)
 
 func main() { sdk.Serve(echo) }

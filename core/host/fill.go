@@ -1,0 +1,257 @@
+package host
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/omniroute/omniroute/core/doc"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/sdk/abi"
+)
+
+// Secrets finds the secret of a name for the chosen account.
+type Secrets func(name string) (string, bool)
+
+// Request is a plan ready to be sent. It holds secrets: never log it.
+type Request struct {
+	Method string
+	URLs   []string
+	Header []abi.Header
+	Body   []byte
+}
+
+// String keeps a request's secrets out of logs.
+func (r *Request) String() string { return r.Method + " (request with credentials)" }
+
+// Fill puts secrets and the auth directive into a plan: the only place where a
+// secret meets a request. body is the final, inflated request body; markers in
+// it are filled only when the plan brought the body, never in what a client
+// wrote.
+func Fill(p *Plan, secrets Secrets, body []byte) (*Request, error) {
+	f := filler{secrets: secrets}
+	r := &Request{Method: p.Method, Body: body}
+	for _, u := range p.URLs {
+		r.URLs = append(r.URLs, f.replace(u, url.QueryEscape))
+	}
+	for _, h := range p.Header {
+		r.Header = append(r.Header, abi.Header{Name: h.Name, Value: f.replace(h.Value, f.headerSafe)})
+	}
+	if p.Body != nil && strings.Contains(string(p.Body), markerOpen) {
+		r.Body = []byte(f.replace(string(body), escapeJSON))
+	}
+	if f.err == nil {
+		f.authenticate(r, p.Auth)
+	}
+	return r, f.err
+}
+
+const (
+	markerOpen  = "{{secret:"
+	markerClose = "}}"
+)
+
+type filler struct {
+	secrets Secrets
+	err     error
+}
+
+func (f *filler) fail(format string, args ...any) {
+	if f.err == nil {
+		f.err = fault.Newf(fault.PluginTrap, format, args...)
+	}
+}
+
+// secret returns a secret by name. A missing one is the account's lack.
+func (f *filler) secret(name string) string {
+	if f.secrets != nil {
+		if v, ok := f.secrets(name); ok {
+			return v
+		}
+	}
+	if f.err == nil {
+		e := fault.Newf(fault.NoCredentials, "The account has no %s", name)
+		e.Scope = fault.ScopeCredential
+		f.err = e
+	}
+	return ""
+}
+
+// replace puts secrets in the places of their markers.
+func (f *filler) replace(s string, escape func(string) string) string {
+	if !strings.Contains(s, markerOpen) {
+		return s
+	}
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, markerOpen)
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		name, after, ok := strings.Cut(rest, markerClose)
+		if !ok {
+			f.fail("A plan has a secret marker without an end")
+			return ""
+		}
+		b.WriteString(escape(f.secret(name)))
+		s = after
+	}
+}
+
+func (f *filler) headerSafe(v string) string {
+	if strings.ContainsAny(v, "\r\n\x00") {
+		f.fail("A credential has characters that no header may have")
+		return ""
+	}
+	return v
+}
+
+func escapeJSON(s string) string {
+	q := doc.Quote(nil, s)
+	return string(q[1 : len(q)-1])
+}
+
+// authenticate carries out an auth directive over the final request.
+func (f *filler) authenticate(r *Request, directive string) {
+	kind, arg, _ := strings.Cut(directive, ":")
+	switch kind {
+	case "", "none":
+	case "bearer":
+		f.header(r, "Authorization", "Bearer "+f.secret(arg))
+	case "header":
+		name, rest, ok := strings.Cut(arg, ":")
+		secret, prefix, _ := strings.Cut(rest, ":")
+		if !ok || !validHeader(abi.Header{Name: name}) {
+			f.fail("A plan has the invalid auth directive %q", directive)
+			return
+		}
+		value := f.secret(secret)
+		if strings.HasPrefix(value, lastWord(prefix)) && lastWord(prefix) != "" {
+			prefix = strings.TrimSuffix(prefix, lastWord(prefix)) // some store the token with its marker
+		}
+		f.header(r, name, prefix+value)
+	case "query":
+		name, secret, ok := strings.Cut(arg, ":")
+		if !ok || name == "" {
+			f.fail("A plan has the invalid auth directive %q", directive)
+			return
+		}
+		value := f.secret(secret)
+		for k, u := range r.URLs {
+			r.URLs[k] = addQuery(u, name, value)
+		}
+	case "basic":
+		user, password, _ := strings.Cut(arg, ":")
+		pair := f.secret(user) + ":" + f.secret(password)
+		f.header(r, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	default:
+		f.fail("A plan has the auth directive %q, which this gateway does not carry out", kind)
+	}
+}
+
+// lastWord is the part of an auth prefix that is a marker of the token itself
+// ("workos:"), not the scheme before it ("Bearer ").
+func lastWord(prefix string) string {
+	if k := strings.LastIndexByte(prefix, ' '); k >= 0 {
+		return prefix[k+1:]
+	}
+	return ""
+}
+
+// header sets a header, in place of any the plan had of that name.
+func (f *filler) header(r *Request, name, value string) {
+	value = f.headerSafe(value)
+	for k := range r.Header {
+		if strings.EqualFold(r.Header[k].Name, name) {
+			r.Header[k].Value = value
+			return
+		}
+	}
+	r.Header = append(r.Header, abi.Header{Name: name, Value: value})
+}
+
+func addQuery(u, name, value string) string {
+	base, fragment, _ := strings.Cut(u, "#")
+	sep := "?"
+	if strings.Contains(base, "?") {
+		sep = "&"
+	}
+	base += sep + url.QueryEscape(name) + "=" + url.QueryEscape(value)
+	if fragment != "" {
+		base += "#" + fragment
+	}
+	return base
+}
+
+// ApplyEdits appends body with the plan's edits applied to dst. Members that
+// are not edited keep their bytes.
+func (p *Plan) ApplyEdits(dst, body []byte) ([]byte, error) {
+	if len(p.Edits) == 0 {
+		return append(dst, body...), nil
+	}
+	cur := body
+	for k := range p.Edits {
+		next, err := p.Edits[k].apply(cur)
+		if err != nil {
+			return dst, err
+		}
+		cur = next
+	}
+	return append(dst, cur...), nil
+}
+
+// apply returns the edited body; it may be the same slice.
+func (e *Edit) apply(body []byte) ([]byte, error) {
+	have, exists := doc.Get(body, e.Path...)
+	switch e.Op {
+	case abi.EditSet:
+	case abi.EditDefault:
+		if exists {
+			return body, nil
+		}
+	case abi.EditDelete:
+		return e.remove(body), nil
+	case abi.EditDeleteEmpty:
+		if exists && isEmpty(have) {
+			return e.remove(body), nil
+		}
+		return body, nil
+	case abi.EditRename:
+		if !exists {
+			return body, nil
+		}
+		target := append(append([]string{}, e.Path[:len(e.Path)-1]...), string(e.Value))
+		out := e.remove(body)
+		if _, taken := doc.Get(body, target...); taken {
+			return out, nil
+		}
+		return e.write(out, have, target)
+	}
+	return e.write(body, e.Value, e.Path)
+}
+
+func (e *Edit) remove(body []byte) []byte {
+	out, _ := doc.Delete(make([]byte, 0, len(body)), body, e.Path...)
+	return out
+}
+
+func (e *Edit) write(body, raw []byte, path []string) ([]byte, error) {
+	if err := doc.Valid(raw, doc.Options{}); err != nil {
+		return nil, fault.Newf(fault.PluginTrap, "A plan sets %s to something that is not JSON", strings.Join(path, "."))
+	}
+	out, ok := doc.Set(make([]byte, 0, len(body)+len(raw)+64), body, raw, path...)
+	if !ok {
+		return nil, fault.New(fault.PluginTrap, fmt.Sprintf("A plan cannot set %s in this body", strings.Join(path, ".")))
+	}
+	return out, nil
+}
+
+func isEmpty(raw []byte) bool {
+	s := strings.TrimSpace(string(raw))
+	if len(s) < 2 || s[0] != '[' && s[0] != '{' {
+		return false
+	}
+	return strings.TrimSpace(s[1:len(s)-1]) == ""
+}

@@ -1,0 +1,250 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// instance is one running copy of a module. Everything below mu is used under
+// it; a call holds it from the input's copying in to the output's copying out.
+type instance struct {
+	mod  *module
+	open atomic.Int32 // streams, for choosing an instance without its lock
+
+	mu        sync.Mutex
+	guest     api.Module
+	mem       api.Memory
+	fnBuf     api.Function
+	fnCall    api.Function
+	fnTrim    api.Function // nil when the guest has none
+	ctx       context.Context
+	stack     [4]uint64
+	env       callEnv
+	stderr    bytes.Buffer // of the current call; what a dying Go guest says
+	profiles  map[string]configured
+	calls     uint64
+	streams   int
+	handle    uint32
+	dead      error // why the instance is no more, nil while it lives
+	retired   bool  // no new work; closes with its last stream
+	exclusive bool  // belongs to one stream
+	used      time.Time
+}
+
+// callEnv is what imports answer from during one call.
+type callEnv struct {
+	now   int64 // Unix milliseconds
+	seed  uint64
+	blobs Blobs
+	op    abi.Op
+	basis int // input a stream took so far, which widens the limit of one output
+}
+
+// trapError says that the guest broke off a call; its instance is gone.
+type trapError struct {
+	plugin string
+	op     abi.Op
+	cause  error
+	said   string
+}
+
+func (e *trapError) Error() string {
+	s := fmt.Sprintf("plugin %s crashed in %s", e.plugin, e.op)
+	if e.said != "" {
+		return s + ": " + e.said
+	}
+	return s + ": " + firstLine(e.cause.Error())
+}
+
+func (e *trapError) Unwrap() error { return e.cause }
+
+// errTooLarge and friends are refusals without a trap.
+var (
+	errInputTooLarge  = errors.New("the input is larger than the plugin may take")
+	errOutputTooLarge = errors.New("the plugin's output is larger than it may be")
+	errBadPointer     = errors.New("the plugin's output lies outside its memory")
+	errBufRefused     = errors.New("the plugin has no room for the input")
+)
+
+type instanceKey struct{}
+
+// newInstance instantiates the module and starts the guest.
+func newInstance(ctx context.Context, m *module) (*instance, error) {
+	i := &instance{mod: m, profiles: map[string]configured{}, used: m.host.now()}
+	i.env = callEnv{now: m.host.now().UnixMilli(), seed: startSeed}
+	i.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, i)
+	guest, err := m.host.runtime.instantiate(i.ctx, m)
+	if err != nil {
+		if said := i.said(); said != "" {
+			return nil, fmt.Errorf("start: %s", said)
+		}
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	i.guest, i.mem = guest, guest.Memory()
+	i.fnBuf = guest.ExportedFunction("omni_buf")
+	i.fnCall = guest.ExportedFunction("omni_call")
+	i.fnTrim = guest.ExportedFunction("omni_trim")
+	if err := i.configurePlugin(); err != nil {
+		i.kill(err)
+		return nil, err
+	}
+	m.stats.instances.Add(1)
+	return i, nil
+}
+
+// startSeed seeds the guest's own runtime: the same for each instance, so that
+// replay meets the same world.
+const startSeed = 0x6f6d6e69726f7574
+
+func (i *instance) configurePlugin() error {
+	if len(i.mod.config) == 0 {
+		return nil
+	}
+	var w abi.Writer
+	w.Bytes(abi.TagConfig, i.mod.config)
+	out, isErr, err := i.call(abi.OpConfigure, 0, w.Buf, i.freshEnv(nil, 0))
+	if err != nil {
+		return err
+	}
+	if isErr {
+		rec, _ := abi.ReadError(out)
+		return fmt.Errorf("configuration was refused: %s", rec.Message)
+	}
+	return nil
+}
+
+func (i *instance) freshEnv(blobs Blobs, seed uint64) callEnv {
+	if seed == 0 {
+		seed = rand.Uint64() | 1
+	}
+	return callEnv{now: i.mod.host.now().UnixMilli(), seed: seed, blobs: blobs}
+}
+
+// call runs one operation. The output is a view of guest memory, valid as long
+// as mu is held and the guest is not entered again. An error means that the
+// guest could not be called or broke off; in the latter case the instance is
+// dead and the error a *trapError.
+func (i *instance) call(op abi.Op, handle uint32, in []byte, env callEnv) (out []byte, isErr bool, err error) {
+	if i.dead != nil {
+		return nil, false, i.dead
+	}
+	lim := &i.mod.limits
+	if len(in) > lim.Input {
+		return nil, false, errInputTooLarge
+	}
+	i.calls++
+	i.mod.stats.calls.Add(1)
+	env.op = op
+	i.env = env
+	i.stderr.Reset()
+
+	i.stack[0], i.stack[1] = abi.SlotInput, uint64(uint32(len(in)))
+	if err := i.fnBuf.CallWithStack(i.ctx, i.stack[:]); err != nil {
+		return nil, false, i.trapped(op, err)
+	}
+	addr := uint32(i.stack[0])
+	if addr == 0 {
+		return nil, false, errBufRefused
+	}
+	if !i.mem.Write(addr, in) {
+		return nil, false, i.trapped(op, errBadPointer)
+	}
+	i.stack[0], i.stack[1], i.stack[2] = uint64(op), uint64(handle), uint64(uint32(len(in)))
+	if err := i.fnCall.CallWithStack(i.ctx, i.stack[:]); err != nil {
+		return nil, false, i.trapped(op, err)
+	}
+	addr, length, isErr := abi.Unpack(i.stack[0])
+	if i.stack[0] == 0 {
+		return nil, false, nil
+	}
+	if limit := outputLimit(lim.Output, len(in)+env.basis); int64(length) > limit {
+		return nil, false, errOutputTooLarge
+	}
+	out, ok := i.mem.Read(addr, length)
+	if !ok {
+		return nil, false, i.trapped(op, errBadPointer)
+	}
+	return out, isErr, nil
+}
+
+// outputLimit is 16 times the input plus 1 MiB, at most the plugin's limit.
+func outputLimit(most, in int) int64 {
+	return min(int64(most), 16*int64(in)+1<<20)
+}
+
+// trapped makes the instance's death known.
+func (i *instance) trapped(op abi.Op, cause error) error {
+	err := &trapError{plugin: i.mod.manifest.Name, op: op, cause: cause, said: i.said()}
+	i.mod.stats.traps.Add(1)
+	i.mod.log.Error("plugin crashed", "op", op.String(), "error", firstLine(cause.Error()), "said", err.said, "streams", i.streams)
+	i.kill(err)
+	return err
+}
+
+// said returns the first meaningful line a dying guest wrote.
+func (i *instance) said() string {
+	for line := range bytes.Lines(i.stderr.Bytes()) {
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			return string(line)
+		}
+	}
+	return ""
+}
+
+func (i *instance) kill(why error) {
+	if i.dead != nil {
+		return
+	}
+	i.dead = why
+	_ = i.guest.Close(i.ctx)
+	i.mod.stats.instances.Add(-1)
+}
+
+// worn reports whether the instance should be replaced.
+func (i *instance) worn() bool {
+	lim := &i.mod.limits
+	return i.retired || i.calls >= lim.RecycleCalls || int(i.mem.Size()) >= lim.RecycleBytes
+}
+
+// settle is called under mu after each piece of work: it retires a worn
+// instance, and closes a retired one that nobody needs any more.
+func (i *instance) settle() {
+	i.used = i.mod.host.now()
+	if i.dead != nil {
+		return
+	}
+	if !i.exclusive && i.worn() {
+		i.retired = true
+	}
+	if i.retired && i.streams == 0 {
+		i.kill(errRetired)
+	}
+}
+
+var errRetired = errors.New("the instance was retired")
+
+// trim asks the guest to give memory back.
+func (i *instance) trim() {
+	if i.dead == nil && i.fnTrim != nil {
+		i.env = i.freshEnv(nil, startSeed)
+		if err := i.fnTrim.CallWithStack(i.ctx, i.stack[:]); err != nil {
+			_ = i.trapped(0, err)
+		}
+	}
+}
+
+func firstLine(s string) string {
+	if j := bytes.IndexByte([]byte(s), '\n'); j >= 0 {
+		return s[:j]
+	}
+	return s
+}

@@ -1,0 +1,342 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// digest identifies the content of a plugin file.
+type digest [sha256.Size]byte
+
+// module is one loaded plugin: compiled code, limits and instances. It is
+// shared by all generations that contain it and closed with the last.
+type module struct {
+	host      *Host
+	file      string // drop-in file name, "" = bundled
+	digest    digest
+	manifest  *manifest
+	item      Item
+	limits    Limits
+	isolation string
+	config    []byte
+	compiled  wazero.CompiledModule
+	pool      *pool
+	log       *slog.Logger
+	lines     lineLimit
+	stats     moduleStats
+	replay    atomic.Int64 // bytes kept for replay by all streams
+	refs      atomic.Int64 // generations
+}
+
+// load turns the bytes of a file into a module that has been run once. Errors
+// are sentences about the file.
+func (h *Host) load(ctx context.Context, file string, wasm []byte) (*module, error) {
+	m := &module{host: h, file: file, digest: sha256.Sum256(wasm)}
+	if len(wasm) > h.opt.Limits.Module {
+		return nil, fmt.Errorf("the file has %d bytes; plugins may have %d", len(wasm), h.opt.Limits.Module)
+	}
+	if err := m.readManifest(ctx, wasm); err != nil {
+		return nil, err
+	}
+	if err := h.trusted(m); err != nil {
+		return nil, err
+	}
+	m.settings()
+	if err := m.compile(ctx, wasm); err != nil {
+		return nil, err
+	}
+	if err := m.probe(ctx); err != nil {
+		m.close(ctx)
+		return nil, err
+	}
+	return m, nil
+}
+
+// readManifest reads the manifest without running the module. A raw module is
+// asked for it, in dev trust only.
+func (m *module) readManifest(ctx context.Context, wasm []byte) error {
+	raw, ok, err := abi.Section(wasm, abi.SectionManifest)
+	switch {
+	case err != nil:
+		return errors.New("it is not a WebAssembly module")
+	case !ok && m.host.opt.Trust.Mode != TrustDev:
+		return errors.New("it has no manifest; pack one into it, or set plugins.trust.mode to dev to load raw modules")
+	case !ok:
+		if raw, err = m.host.describe(ctx, wasm); err != nil {
+			return err
+		}
+	}
+	m.manifest, err = parseManifest(raw)
+	return err
+}
+
+// trusted applies the operator's rules for drop-in files.
+func (h *Host) trusted(m *module) error {
+	if m.file == "" {
+		return nil
+	}
+	if len(m.manifest.Capabilities.Secrets.Reveal) > 0 {
+		return errors.New("it asks to read secrets, which no plugin may")
+	}
+	if h.opt.Trust.Mode != TrustEnforce {
+		return nil
+	}
+	for _, pattern := range h.opt.Trust.Allow {
+		if ok, err := path.Match(pattern, m.file); ok && err == nil {
+			return nil
+		}
+	}
+	return errors.New("it is not signed by a listed key, and plugins.trust.unsigned.allow does not name it")
+}
+
+// settings merges limits (host < manifest < operator) and isolation.
+func (m *module) settings() {
+	m.item = m.host.opt.Items[m.manifest.Name]
+	m.config = m.item.Config
+	m.limits = m.host.opt.Limits
+	ask := m.manifest.Limits
+	if ask.MemoryPages > 0 {
+		m.limits.MemoryPages = min(ask.MemoryPages, 1024)
+	}
+	if ask.Handles > 0 {
+		m.limits.Handles = min(ask.Handles, 4096)
+	}
+	if ask.Instances > 0 {
+		m.limits.Instances = min(ask.Instances, m.limits.Instances)
+	}
+	m.limits = m.limits.or(m.item.Limits)
+	m.isolation = m.manifest.Isolation
+	if m.file != "" && m.host.opt.Trust.Mode != TrustDev && !m.host.opt.Trust.Shared {
+		m.isolation = isolationStream
+	}
+	m.stats.declared = m.manifest.Metrics
+	m.log = m.host.log.With("plugin", m.manifest.Name, "version", m.manifest.Version)
+	m.pool = newPool(m)
+}
+
+// or returns l with the non-zero fields of over.
+func (l Limits) or(over Limits) Limits {
+	set(&l.MemoryPages, over.MemoryPages)
+	set(&l.Instances, over.Instances)
+	set(&l.Input, over.Input)
+	set(&l.Output, over.Output)
+	set(&l.Handles, over.Handles)
+	set(&l.RecycleCalls, over.RecycleCalls)
+	set(&l.RecycleBytes, over.RecycleBytes)
+	set(&l.Replay, over.Replay)
+	set(&l.ReplayTotal, over.ReplayTotal)
+	set(&l.Module, over.Module)
+	set(&l.LogPerSecond, over.LogPerSecond)
+	set(&l.IdleTTL, over.IdleTTL)
+	return l
+}
+
+func set[T comparable](field *T, v T) {
+	var zero T
+	if v != zero {
+		*field = v
+	}
+}
+
+func (m *module) compile(ctx context.Context, wasm []byte) error {
+	if m.host.opt.Rewrite != nil {
+		var err error
+		if wasm, err = m.host.opt.Rewrite(wasm); err != nil {
+			return fmt.Errorf("it cannot be metered: %w", err)
+		}
+	}
+	compiled, err := m.host.runtime.compile(ctx, wasm)
+	if err != nil {
+		return fmt.Errorf("it does not compile: %w", err)
+	}
+	m.compiled = compiled
+	if err := checkBorder(compiled, m.limits.MemoryPages); err != nil {
+		_ = compiled.Close(ctx)
+		return err
+	}
+	return nil
+}
+
+// exports are the functions a plugin must have, with their signatures.
+var exports = []struct{ name, params, result string }{
+	{"omni_abi", "", "i"},
+	{"omni_buf", "ii", "i"},
+	{"omni_call", "iii", "I"},
+}
+
+// checkBorder compares imports, exports and memory with the ABI.
+func checkBorder(c wazero.CompiledModule, pages uint32) error {
+	for _, f := range c.ImportedFunctions() {
+		module, name, _ := f.Import()
+		if problem := checkImport(module, name, typeCodes(f.ParamTypes()), typeCodes(f.ResultTypes())); problem != "" {
+			return errors.New(problem)
+		}
+	}
+	have := c.ExportedFunctions()
+	for _, want := range exports {
+		f, ok := have[want.name]
+		if !ok {
+			return fmt.Errorf("it does not export %s, so it is not a plugin for ABI %s", want.name, abi.Module)
+		}
+		if typeCodes(f.ParamTypes()) != want.params || typeCodes(f.ResultTypes()) != want.result {
+			return fmt.Errorf("its export %s has the wrong signature", want.name)
+		}
+	}
+	mem, ok := c.ExportedMemories()["memory"]
+	if !ok {
+		return errors.New("it does not export its memory")
+	}
+	if mem.Min() > pages {
+		return fmt.Errorf("it needs %d pages of memory; it may have %d", mem.Min(), pages)
+	}
+	return nil
+}
+
+func typeCodes(types []api.ValueType) string {
+	b := make([]byte, len(types))
+	for k, t := range types {
+		switch t {
+		case api.ValueTypeI32:
+			b[k] = 'i'
+		case api.ValueTypeI64:
+			b[k] = 'I'
+		case api.ValueTypeF64:
+			b[k] = 'F'
+		default:
+			b[k] = '?'
+		}
+	}
+	return string(b)
+}
+
+// probe starts the first instance and checks that the guest is what its
+// manifest says.
+func (m *module) probe(ctx context.Context) error {
+	i, err := m.pool.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer i.mu.Unlock()
+	res, err := i.guest.ExportedFunction("omni_abi").Call(i.ctx)
+	if err != nil {
+		return i.trapped(0, err)
+	}
+	if major := uint32(res[0]) >> 16; major != abi.Major {
+		return fmt.Errorf("its code speaks ABI %d.%d; its manifest says %s", major, uint16(res[0]), m.manifest.ABI)
+	}
+	raw, err := i.describe()
+	if err != nil {
+		return err
+	}
+	said, err := parseManifest(raw)
+	if err != nil {
+		return fmt.Errorf("what it says of itself is wrong: %w", err)
+	}
+	if said.Name != m.manifest.Name || said.Version != m.manifest.Version || said.ABI != m.manifest.ABI {
+		return fmt.Errorf("its code says it is %s %s (ABI %s), its manifest says %s %s (ABI %s)",
+			said.Name, said.Version, said.ABI, m.manifest.Name, m.manifest.Version, m.manifest.ABI)
+	}
+	return nil
+}
+
+// describe asks the guest for its manifest. The result is a copy.
+func (i *instance) describe() ([]byte, error) {
+	out, isErr, err := i.call(abi.OpDescribe, 0, nil, i.freshEnv(nil, startSeed))
+	if err != nil {
+		return nil, err
+	}
+	if isErr {
+		return nil, readErrorRecord(out)
+	}
+	f, ok := abi.Find(out, abi.TagJSON)
+	if !ok {
+		return nil, errors.New("it does not describe itself")
+	}
+	return append([]byte(nil), f.Value...), nil
+}
+
+// describe runs a raw module only to learn its manifest.
+func (h *Host) describe(ctx context.Context, wasm []byte) ([]byte, error) {
+	m := &module{host: h, file: "raw", manifest: &manifest{Name: "raw/module"}}
+	m.settings()
+	m.limits.Instances = 1
+	if err := m.compile(ctx, wasm); err != nil {
+		return nil, err
+	}
+	defer m.close(ctx)
+	i, err := m.pool.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer i.mu.Unlock()
+	return i.describe()
+}
+
+// Pack returns a module with its manifest as a custom section: what the module
+// says of itself when it is asked.
+func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
+	if _, ok, err := abi.Section(wasm, abi.SectionManifest); ok || err != nil {
+		return wasm, err
+	}
+	rt, err := newRuntime(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{opt: Options{Trust: Trust{Mode: TrustDev}}, runtime: rt, log: slog.New(slog.DiscardHandler)}
+	h.opt.fill()
+	defer func() { _ = rt.close(ctx) }()
+	raw, err := h.describe(ctx, wasm)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parseManifest(raw); err != nil {
+		return nil, err
+	}
+	return abi.AppendSection(wasm, abi.SectionManifest, raw), nil
+}
+
+func (m *module) acquire() { m.refs.Add(1) }
+
+// release closes the module when no generation contains it any more.
+func (m *module) release(ctx context.Context) {
+	if m.refs.Add(-1) == 0 {
+		m.close(ctx)
+	}
+}
+
+func (m *module) close(ctx context.Context) {
+	m.pool.close()
+	_ = m.compiled.Close(ctx)
+}
+
+// allows reports whether requests may go to a host, by the manifest.
+func (m *module) allows(host string) bool {
+	for _, h := range m.manifest.Capabilities.HTTP.Hosts {
+		if hostMatches(h, host) {
+			return true
+		}
+	}
+	return false
+}
+
+// fill sets what the caller left open.
+func (o *Options) fill() {
+	o.Limits = DefaultLimits().or(o.Limits)
+	if o.Limits.Instances == 0 {
+		o.Limits.Instances = runtime.GOMAXPROCS(0)
+	}
+	o.Limits.MemoryPages = min(o.Limits.MemoryPages, maxPages)
+	if o.Trust.Mode == "" {
+		o.Trust.Mode = TrustWarn
+	}
+}
