@@ -73,7 +73,7 @@ func (s *sse) End(emit func(abi.Frame)) error {
 
 // event emits one event with all its lines.
 func (s *sse) event(text []byte, emit func(abi.Frame)) {
-	name, data, kind := parseEvent(text)
+	name, data, kind := parseEvent(nil, text)
 	s.over = kind == dataEvent && bytes.Equal(bytes.TrimSpace(data), doneMark)
 	switch {
 	case s.raw:
@@ -95,8 +95,8 @@ const (
 	commentEvent                  // has nothing but comments
 )
 
-// parseEvent reads the lines of one event.
-func parseEvent(text []byte) (name, data []byte, kind eventKind) {
+// parseEvent reads the lines of one event. Several data lines are joined on dst.
+func parseEvent(dst, text []byte) (name, data []byte, kind eventKind) {
 	var comment []byte
 	lines := 0
 	for len(text) > 0 {
@@ -117,7 +117,7 @@ func parseEvent(text []byte) (name, data []byte, kind eventKind) {
 			case 1:
 				data = value
 			case 2:
-				data = append(append(bytes.Clone(data), '\n'), value...)
+				data = append(append(append(dst, data...), '\n'), value...)
 			default:
 				data = append(append(data, '\n'), value...)
 			}
@@ -136,14 +136,12 @@ func parseEvent(text []byte) (name, data []byte, kind eventKind) {
 }
 
 // ParseEvent reads one event as the framing sse-raw gives it: its name and its
-// data lines, joined by line breaks. data aliases event if it is one line. ok
-// is false if the event has no data, as a comment or a keep-alive.
-func ParseEvent(event []byte) (name string, data []byte, ok bool) {
-	n, data, kind := parseEvent(event)
-	if kind != dataEvent {
-		return "", nil, false
-	}
-	return abi.Intern(n), data, true
+// data lines joined by line breaks. data aliases event if it is one line, and
+// replaces the content of dst otherwise. comment is true if the event holds
+// nothing but a comment, which is then the data.
+func ParseEvent(dst, event []byte) (name string, data []byte, comment bool) {
+	n, data, kind := parseEvent(dst[:0], event)
+	return abi.Intern(n), data, kind == commentEvent
 }
 
 // AppendEvent appends an event; name may be "". Each line of data becomes a
