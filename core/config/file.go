@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/omniroute/omniroute/core/fault"
 )
 
 // Pos is where something was written. File is empty for defaults and the name
@@ -17,13 +19,14 @@ type Pos struct {
 type Size int64
 
 // File is what the operator typed, with defaults filled in. It is shared and
-// must not be changed.
+// must not be changed. Values of maps carry the place they were written at.
 type File struct {
 	Server    Server              `yaml:"server"`
 	Auth      Auth                `yaml:"auth"`
 	Routing   Routing             `yaml:"routing"`
 	Providers map[string]Provider `yaml:"providers"`
-	// Aliases in the order of the file, which decides ties between wildcards.
+	// Aliases: their Pos gives the order of the file, which decides ties
+	// between wildcards.
 	Aliases   map[string]Alias `yaml:"aliases"`
 	Combos    map[string]Combo `yaml:"combos"`
 	Plugins   Plugins          `yaml:"plugins"`
@@ -34,6 +37,16 @@ type File struct {
 	Usage     Usage            `yaml:"usage"`
 	Cache     Cache            `yaml:"cache"`
 	Storage   Storage          `yaml:"storage"`
+
+	sources map[string][]byte
+}
+
+// At makes a diagnostic for a place in the configuration, with its excerpt.
+func (f *File) At(p Pos, message string) fault.Diagnostic {
+	if f == nil {
+		return fault.Diagnostic{File: p.File, Line: p.Line, Column: p.Column, Message: message}
+	}
+	return fault.At(p.File, f.sources[p.File], p.Line, p.Column, message)
 }
 
 // Server is the listener and its limits.
@@ -249,9 +262,24 @@ type ComboConfig struct {
 
 // Plugins says where plugin files are and whom to trust.
 type Plugins struct {
-	Dir   string `yaml:"dir"`
-	Lock  string `yaml:"lock"`
-	Trust Trust  `yaml:"trust"`
+	Dir   string                `yaml:"dir"`
+	Lock  string                `yaml:"lock"`
+	Trust Trust                 `yaml:"trust"`
+	Cache PluginCache           `yaml:"cache"`
+	Items map[string]PluginItem `yaml:"items"` // by plugin name
+}
+
+// PluginCache is where compiled modules are kept.
+type PluginCache struct {
+	Dir string `yaml:"dir"` // absolute; "" = <data_dir>/wasm-cache
+}
+
+// PluginItem is about one plugin.
+type PluginItem struct {
+	Pos      Pos            `yaml:"-"`
+	Enabled  bool           `yaml:"enabled" default:"true"`
+	Priority int            `yaml:"priority"` // the higher one serves a part both have
+	Config   map[string]any `yaml:"config"`   // checked against the plugin's schema
 }
 
 // Trust is what happens with unsigned plugins.

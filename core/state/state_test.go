@@ -21,8 +21,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The caches of the embedded engine stop their workers asynchronously.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+	// The embedded engine leaves these behind when it refuses to open.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"))
 }
 
 var key = bytes.Repeat([]byte{7}, 32)
