@@ -69,3 +69,9 @@ func (a Args) AppendObject(dst []byte, t jsn.Tokens) []byte {
 	dst = append(dst, a.str...)
 	return append(dst, '"', '}')
 }
+
+// CustomArgs wraps the input of a free-form call into arguments (T-6).
+func CustomArgs(input jsn.Str) Args {
+	raw := append([]byte(`{"input":"`), input...)
+	return Args{raw: append(raw, '"', '}')}
+}

@@ -151,3 +151,11 @@ func AppendCompact(dst, raw []byte) []byte {
 	}
 	return dst
 }
+
+// AppendRawMember appends a member whose name is escaped already.
+func AppendRawMember(dst []byte, key Str, raw []byte) []byte {
+	dst = append(Sep(dst), '"')
+	dst = append(dst, key...)
+	dst = append(dst, '"', ':')
+	return append(dst, raw...)
+}

@@ -281,3 +281,6 @@ func IsFalse(v []byte) bool { return len(v) == 5 && v[0] == 'f' }
 // View returns b as a string without copying. The bytes must not change while
 // the string is in use.
 func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// ValueOffset returns where the value stands in the object that is walked.
+func (it *ObjectIter) ValueOffset() int { return it.i - len(it.value) }

@@ -236,3 +236,11 @@ func Refuse(c *hub.Ctx, r *hub.Request, takes func(m *hub.Message, p *hub.Part) 
 	}
 	return nil
 }
+
+// FileName is the name of a document that came without one.
+func FileName(mime string) string {
+	if mime == "application/pdf" {
+		return "document.pdf"
+	}
+	return "file"
+}

@@ -108,15 +108,15 @@ func (n *Namer) Map(name string) string {
 // records in Ctx.Names how to restore them.
 func Names(c *hub.Ctx, r *hub.Request, rule NameRule) {
 	n := NewNamer(rule.Fit)
+	if c.Names == nil {
+		c.Names = make(map[string]string)
+	}
 	apply := func(name *string) {
 		if *name == "" {
 			return
 		}
 		fitted := n.Map(*name)
 		if fitted != *name {
-			if c.Names == nil {
-				c.Names = make(map[string]string)
-			}
 			c.Names[fitted] = *name
 			*name = fitted
 		}
@@ -141,13 +141,13 @@ func Names(c *hub.Ctx, r *hub.Request, rule NameRule) {
 }
 
 // Restore returns the lookup from upstream tool names to the client's (N-3). declared
-// are the client's own names in the order of its definitions and history; they are
-// used when the request's map was not handed over in Ctx.Names.
-func Restore(c *hub.Ctx, declared []string) func(string) string {
+// lists the client's own names in the order of its definitions and history; it is
+// asked only when the request's map was not handed over in Ctx.Names.
+func Restore(c *hub.Ctx, declared func(*hub.Ctx) []string) func(string) string {
 	back := c.Names
-	if back == nil && len(declared) > 0 && c.From != "" && RuleOf(c.From).Limit > 0 {
-		n := NewNamer(RuleOf(c.From).Fit)
-		for _, name := range declared {
+	if rule := RuleOf(c.From); back == nil && rule.Limit > 0 && len(c.Request) > 0 {
+		n := NewNamer(rule.Fit)
+		for _, name := range declared(c) {
 			if fitted := n.Map(name); fitted != name {
 				if back == nil {
 					back = make(map[string]string)
