@@ -16,7 +16,8 @@ COUNT   := go run .ci/testcount/main.go
 # Packages with goroutines and shared state, tested once more under the race detector.
 RACE := $(addsuffix /...,$(addprefix ./core/,account boot config doc flow health host ledger policy state telemetry upstream))
 
-GO_SOURCES := $(shell find . -name '*.go' -not -path './.*' -o -name go.mod -not -path './.*' 2>/dev/null)
+# What core.wasm is made of.
+GUEST_SOURCES := go.mod $(shell find sdk plugins -name '*.go' -not -name '*_test.go' -o -name '*.json' -not -path '*/testdata/*')
 
 ##@ Use
 
@@ -31,9 +32,8 @@ build: plugins ## build bin/omniroute with its plugins inside
 .PHONY: plugins
 plugins: $(CORE) ## compile the built-in plugins to WebAssembly
 
-$(CORE): $(GO_SOURCES)
-	@mkdir -p $(dir $@)
-	GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -buildmode=c-shared -ldflags '-s -w' -o $@ ./plugins/bundle/core
+$(CORE): $(GUEST_SOURCES)
+	go run ./plugins/bundle/build.go
 
 .PHONY: ui
 ui: ## check the admin page that is embedded in the binary

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/omniroute/omniroute/plugins/bundle"
 )
 
 // version is set by the linker (make build).
@@ -16,6 +18,7 @@ func main() {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		env:     os.Environ(),
 		version: version,
+		core:    bundle.Core(),
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)

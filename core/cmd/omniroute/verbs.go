@@ -2,9 +2,16 @@ package main
 
 import "github.com/spf13/cobra"
 
-// verbs lists every command in the order `omniroute help` shows them.
+// verbs lists every command.
 func (a *app) verbs() []*cobra.Command {
 	return []*cobra.Command{
+		a.serveVerb(),
+		a.checkVerb(),
+		a.keyVerb(),
+		a.providerVerb(),
+		a.translateVerb(),
+		a.requestsVerb(),
+		a.explainVerb(),
 		a.versionVerb(),
 	}
 }

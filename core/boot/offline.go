@@ -1,0 +1,45 @@
+package boot
+
+import (
+	"context"
+	"errors"
+
+	"github.com/omniroute/omniroute/core/host"
+	"github.com/omniroute/omniroute/core/telemetry"
+)
+
+// OpenPlugins loads the plugins of a configuration and nothing else: no store is opened and no lock is taken, so it
+// works beside a running gateway. release must be called at the end.
+func OpenPlugins(ctx context.Context, opt Options) (_ *host.Host, release func() error, err error) {
+	conf, problems := opt.load()
+	if conf == nil {
+		return nil, nil, &ConfigError{problems}
+	}
+	if len(opt.Core) == 0 {
+		return nil, nil, errNoCore
+	}
+	logging := conf.File.Logging
+	if opt.Quiet {
+		logging.Level = "error"
+	}
+	log, _, err := telemetry.NewLogger(opt.err(), telemetry.LogOptions{Level: logging.Level, Format: logging.Format})
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := host.Open(ctx, pluginOptions(opt, conf, log))
+	if err != nil {
+		return nil, nil, err
+	}
+	release = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		return h.Close(ctx)
+	}
+	if err := waitPlugins(ctx, h); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	return h, release, nil
+}
+
+// errNoCore explains a binary that `go build` made in a fresh clone.
+var errNoCore = errors.New("this binary was built without its plugins and translates nothing by itself: run `make plugins`, then build it again")

@@ -1,0 +1,54 @@
+package boot
+
+import (
+	"github.com/omniroute/omniroute/core/config"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/policy"
+)
+
+// defaultPreset is the preset of a file that names none.
+const defaultPreset = "modern"
+
+// preset is the one that a configuration names, or the default.
+func preset(conf *config.Snapshot) string {
+	for _, src := range conf.Policies {
+		if src.Node == nil || src.Included {
+			continue
+		}
+		for i := 0; i+1 < len(src.Node.Content); i += 2 {
+			if src.Node.Content[i].Value == "preset" {
+				return src.Node.Content[i+1].Value
+			}
+		}
+	}
+	return defaultPreset
+}
+
+// layers of rules that a configuration brings: its own section, then its includes.
+func layers(snap *config.Snapshot) []policy.Layer {
+	list := make([]policy.Layer, 0, len(snap.Policies)+1)
+	for _, src := range snap.Policies {
+		l := policy.Layer{File: src.File, Data: src.Data, Node: src.Node, Level: policy.LevelFile}
+		if !src.Included {
+			l.DefaultPreset = defaultPreset
+		}
+		list = append(list, l)
+	}
+	if len(list) == 0 {
+		list = append(list, policy.Layer{Level: policy.LevelFile, DefaultPreset: defaultPreset})
+	}
+	return list
+}
+
+// loadPolicy compiles the rules of a configuration. Warnings come apart from the errors that make the set nil.
+func loadPolicy(snap *config.Snapshot) (set *policy.Set, problems, warnings []fault.Diagnostic) {
+	set, diags := policy.Load(layers(snap)...)
+	for _, d := range diags {
+		if d.Severity == policy.Warning {
+			warnings = append(warnings, d.Diagnostic)
+		} else {
+			problems = append(problems, d.Diagnostic)
+		}
+	}
+	return set, problems, warnings
+}

@@ -1,0 +1,188 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/omniroute/omniroute/core/catalog"
+	"github.com/omniroute/omniroute/core/config"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/flow"
+	"github.com/omniroute/omniroute/core/policy"
+)
+
+// edition is one state of everything that follows from the configuration and the plugins. The first three fields
+// are made by reloaders that touch nothing; snapshot is what requests pin.
+type edition struct {
+	conf     *config.Snapshot
+	policy   *policy.Set
+	catalog  *catalog.Catalog
+	snapshot *flow.Snapshot
+}
+
+// reloader brings one component to a new edition. Those that only compute have no undo; those that change
+// something can be brought back to the edition in force when a later one fails.
+type reloader struct {
+	name string
+	up   func(ctx context.Context, next *edition) []fault.Diagnostic
+	undo func(ctx context.Context, old *edition)
+}
+
+// reloaders in their order: what can fail by itself comes first, what is visible from outside last.
+func (g *Gateway) reloaders() []reloader {
+	return []reloader{
+		{name: "policy", up: g.upPolicy},
+		{name: "catalog", up: g.upCatalog},
+		{name: "snapshot", up: g.upSnapshot},
+		{
+			name: "keys",
+			up:   func(_ context.Context, e *edition) []fault.Diagnostic { return g.keys.SetFile(e.conf.File.Auth.Keys) },
+			undo: func(_ context.Context, old *edition) { g.keys.SetFile(old.conf.File.Auth.Keys) },
+		},
+		{
+			name: "accounts",
+			up:   func(_ context.Context, e *edition) []fault.Diagnostic { return g.configurePool(e) },
+			undo: func(_ context.Context, old *edition) { g.configurePool(old) },
+		},
+		{name: "logging", up: g.upLogging},
+	}
+}
+
+func (g *Gateway) upPolicy(_ context.Context, e *edition) (problems []fault.Diagnostic) {
+	var warnings []fault.Diagnostic
+	e.policy, problems, warnings = loadPolicy(e.conf)
+	if e.policy == nil {
+		return problems
+	}
+	warn(g.log, "policy", warnings)
+	return nil
+}
+
+func (g *Gateway) upCatalog(ctx context.Context, e *edition) (problems []fault.Diagnostic) {
+	e.catalog, problems = g.derive(ctx, e.conf)
+	return problems
+}
+
+func (g *Gateway) upSnapshot(_ context.Context, e *edition) []fault.Diagnostic {
+	snap, err := flow.NewSnapshot(e.conf, e.policy, e.catalog, nil)
+	if err != nil {
+		return []fault.Diagnostic{{File: e.conf.Path, Message: err.Error()}}
+	}
+	e.snapshot = snap
+	return nil
+}
+
+func (g *Gateway) configurePool(e *edition) []fault.Diagnostic {
+	return g.pool.Configure(settings(e.catalog), e.conf.File.Providers)
+}
+
+func (g *Gateway) upLogging(_ context.Context, e *edition) []fault.Diagnostic {
+	logging := e.conf.File.Logging
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(logging.Level)); err != nil {
+		return []fault.Diagnostic{{File: e.conf.Path, Message: "logging.level: " + err.Error()}}
+	}
+	g.level.Set(level)
+	g.ledger.Configure(nil, logging.Requests.Retention, int64(logging.Requests.MaxSize))
+	return nil
+}
+
+// apply brings everything to a configuration: the new comes up completely, then one pointer is swapped. With
+// problems everything stays as it was.
+func (g *Gateway) apply(ctx context.Context, conf *config.Snapshot) []fault.Diagnostic {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	start := time.Now()
+	old, next := g.edition.Load(), &edition{conf: conf}
+	list := g.reloaders()
+	for i, r := range list {
+		began := time.Now()
+		problems := r.up(ctx, next)
+		g.metrics.reload.Observe(time.Since(began).Seconds(), r.name)
+		if len(problems) == 0 {
+			continue
+		}
+		if old != nil {
+			for _, done := range slices.Backward(list[:i]) {
+				if done.undo != nil {
+					done.undo(ctx, old)
+				}
+			}
+		}
+		g.refused(r.name, problems)
+		return problems
+	}
+	g.edition.Store(next)
+	g.snap.Store(conf)
+	g.catalog.Store(next.catalog)
+	g.flow.Swap(next.snapshot)
+	g.problems.Store(nil)
+	g.reloaded.Store(&start)
+	g.metrics.good.Set(1)
+	if old != nil {
+		g.fixed(old.conf, conf)
+		g.log.LogAttrs(ctx, slog.LevelInfo, "configuration reloaded",
+			slog.String("policy", next.policy.Hash()), slog.Duration("took", time.Since(start)))
+	}
+	return nil
+}
+
+// refused reports an edition that never came into force.
+func (g *Gateway) refused(component string, problems []fault.Diagnostic) {
+	g.problems.Store(&problems)
+	g.metrics.good.Set(0)
+	for _, d := range problems {
+		fmt.Fprintln(g.opt.err(), d.Text())
+	}
+	g.log.LogAttrs(context.Background(), slog.LevelError, "configuration refused, the previous one stays in force",
+		slog.String("component", component), slog.Int("problems", len(problems)))
+}
+
+// fixed warns about settings that only a restart brings into force.
+func (g *Gateway) fixed(old, conf *config.Snapshot) {
+	a, b := old.File, conf.File
+	for name, changed := range map[string]bool{
+		"server.listen":     a.Server.Listen != b.Server.Listen,
+		"server.data_dir":   a.Server.DataDir != b.Server.DataDir,
+		"server.base_path":  a.Server.BasePath != b.Server.BasePath,
+		"server.body_limit": a.Server.BodyLimit != b.Server.BodyLimit,
+		"plugins.dir":       a.Plugins.Dir != b.Plugins.Dir,
+		"plugins.trust":     a.Plugins.Trust.Mode != b.Plugins.Trust.Mode,
+		"logging.format":    a.Logging.Format != b.Logging.Format,
+	} {
+		if changed {
+			g.log.LogAttrs(context.Background(), slog.LevelWarn, "a changed setting takes effect at the next start", slog.String("setting", name))
+		}
+	}
+}
+
+// Reload reads the configuration anew and applies it. The error is a *ConfigError with every problem; the previous
+// configuration stays in force then.
+func (g *Gateway) Reload(ctx context.Context) error {
+	conf, problems := g.opt.load()
+	if conf == nil {
+		g.refused("config", problems)
+		return &ConfigError{problems}
+	}
+	if problems := g.apply(ctx, conf); len(problems) > 0 {
+		return &ConfigError{problems}
+	}
+	return nil
+}
+
+// follow applies changes of the file, its includes and the plugins until ctx ends.
+func (g *Gateway) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case conf := <-g.changed:
+			g.apply(ctx, conf)
+		case <-g.replugged:
+			g.apply(ctx, g.config())
+		}
+	}
+}
