@@ -29,6 +29,8 @@ type IPEnv struct {
 
 	// Facts answers spend(), requests(), tokens() and banned(); nil answers zero.
 	Facts Facts `expr:"-"`
+
+	run *frame // the evaluation in progress
 }
 
 // LockoutEnv is the environment of the lockout hook.

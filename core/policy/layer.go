@@ -12,9 +12,9 @@ type Level int
 // The levels, lowest first. Layers of the same level count as one: their rules
 // keep the order given and an id may appear only once.
 const (
-	LevelPreset Level = iota // built-in presets; Load adds them itself
-	LevelFile                // omniroute.yaml and its includes
-	LevelUI                  // rules edited at run time
+	LevelPreset Level = iota - 1 // built-in presets; Load adds them itself
+	LevelFile                    // omniroute.yaml and its includes
+	LevelUI                      // rules edited at run time
 )
 
 // Scope binds the rules of a layer to one account, combo or provider. They are

@@ -1,94 +1,259 @@
 package policy
 
-import "time"
+import (
+	"strings"
+	"sync"
+	"time"
+)
 
 // Set is a compiled, immutable policy set. All methods are safe for concurrent
-// use; the environments and traces passed to them belong to one goroutine.
-type Set struct{}
+// use; the environments, facts and traces passed to them belong to one
+// goroutine.
+type Set struct {
+	preset      string
+	hash        string
+	location    *time.Location
+	efforts     map[string]int
+	failClosed  map[string]bool
+	expressions *expressions
+	unknown     unknownFacts
 
-// Load composes and compiles layers. It returns all problems found; the Set is
-// nil if one of them is an error. Presets named by a layer are added below it.
-func Load(layers ...Layer) (*Set, []Diagnostic) { panic("not yet") }
+	global    *block
+	combos    map[string]*block
+	providers map[string]*block
+	accounts  map[string]*block
+
+	refs    map[string]bool // every fact read, and all prefixes of it
+	leaves  map[string]bool // every fact read
+	frames  *sync.Pool
+	onError func(RuleError)
+}
+
+// hookID numbers the hooks in the order of Hooks.
+type hookID int
+
+const (
+	hookIP hookID = iota
+	hookLockout
+	hookGate
+	hookBypass
+	hookRewrite
+	hookCache
+	hookBudget
+	hookLog
+	hookFilter
+	hookOrder
+	hookAccounts
+	hookLimits
+	hookLearn
+	hookSystem
+	hookThinking
+	hookContext
+	hookTimeouts
+	hookOnError
+	hookOnExhausted
+	hookBreaker
+	hookMeter
+	hookCount
+)
+
+// block holds the rules of one scope, by hook.
+type block struct{ rules [hookCount][]*rule }
+
+func (s *Set) addBlock(sc Scope, b *block) {
+	put := func(m *map[string]*block, key string) {
+		if *m == nil {
+			*m = map[string]*block{}
+		}
+		(*m)[key] = b
+	}
+	switch sc.kind() {
+	case "account":
+		put(&s.accounts, sc.Account)
+	case "combo":
+		put(&s.combos, sc.Combo)
+	case "provider":
+		put(&s.providers, sc.Provider)
+	default:
+		s.global = b
+	}
+}
+
+// rulesFor returns the rules of a hook that concern a request: the account's,
+// the combo's, the provider's and the global ones, in the order to ask them.
+func (s *Set) rulesFor(h hookID, env *TargetEnv, account string) [4][]*rule {
+	var out [4][]*rule
+	if b := s.accounts[account]; b != nil {
+		out[0] = b.rules[h]
+	}
+	if s.combos != nil {
+		if b := s.combos[env.Combo.Name]; b != nil {
+			out[1] = b.rules[h]
+		}
+	}
+	if s.providers != nil {
+		if b := s.providers[env.Target.Provider]; b != nil {
+			out[2] = b.rules[h]
+		}
+	}
+	out[3] = s.global.rules[h]
+	return out
+}
+
+// each visits all rules of the set.
+func (s *Set) each(visit func(r *rule)) {
+	blocks := []*block{s.global}
+	for _, m := range []map[string]*block{s.accounts, s.combos, s.providers} {
+		for _, k := range sortedKeys(m) {
+			blocks = append(blocks, m[k])
+		}
+	}
+	for _, b := range blocks {
+		for _, list := range b.rules {
+			for _, r := range list {
+				visit(r)
+			}
+		}
+	}
+}
 
 // Hash identifies the content of the set; equal sources give equal hashes.
-func (s *Set) Hash() string { panic("not yet") }
+func (s *Set) Hash() string { return s.hash }
+
+// Preset names the preset below the set; "" = none.
+func (s *Set) Preset() string { return s.preset }
+
+// OnRuleError has fn called, at most once a minute for each rule, when a rule
+// cannot be evaluated. Call it before the set is shared.
+func (s *Set) OnRuleError(fn func(RuleError)) { s.onError = fn }
+
+// programs visits the expressions of a rule.
+func (r *rule) programs(visit func(field string, p *program)) {
+	if r.when != nil {
+		visit("when", r.when)
+	}
+	for _, name := range sortedKeys(r.values) {
+		v := r.values[name]
+		if v.prog != nil {
+			visit(name, v.prog)
+		}
+		for _, p := range v.progs {
+			visit(name, p)
+		}
+		for _, st := range v.sets {
+			visit(name+"."+st.path, st.prog)
+		}
+		for _, t := range append(v.texts, v.text) {
+			if t == nil {
+				continue
+			}
+			for _, p := range t.parts {
+				if p.hole != nil {
+					visit(name, p.hole)
+				}
+			}
+		}
+	}
+}
+
+// implied are facts the functions and the engine itself read.
+func implied(src string) []string {
+	var out []string
+	for word, fact := range map[string]string{
+		"header(": "req.headers", "rand(": "req.id", "cool": "account.backoff",
+		"between(": "clock.unix_ms", "hourIn(": "clock.unix_ms", "weekdayIn(": "clock.unix_ms",
+		"spend(": "spend", "requests(": "requests", "tokens(": "tokens", "banned(": "banned",
+	} {
+		if strings.Contains(src, word) {
+			out = append(out, fact)
+		}
+	}
+	return out
+}
+
+func (s *Set) collectRefs() {
+	s.refs, s.leaves = map[string]bool{}, map[string]bool{}
+	s.each(func(r *rule) {
+		r.programs(func(_ string, p *program) {
+			for _, ref := range append(implied(p.src), p.refs...) {
+				s.leaves[ref] = true
+				for i := range ref {
+					if ref[i] == '.' {
+						s.refs[ref[:i]] = true
+					}
+				}
+				s.refs[ref] = true
+			}
+		})
+		r.perCandidate = r.when != nil && r.when.reads("target", "account")
+	})
+}
+
+// reads tells whether an expression reads anything of the variables.
+func (p *program) reads(variables ...string) bool {
+	for _, ref := range p.refs {
+		head, _, _ := strings.Cut(ref, ".")
+		for _, v := range variables {
+			if head == v {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // Needs tells whether a loaded rule reads a fact: "req.body",
 // "target.stats.p95_ms", "guard" … A prefix asks for everything below it. Facts
-// nobody needs need not be computed.
-func (s *Set) Needs(path string) bool { panic("not yet") }
+// nobody needs need not be computed. The look-ups are called spend, requests,
+// tokens and banned.
+func (s *Set) Needs(path string) bool {
+	if s.refs[path] {
+		return true
+	}
+	for i := range path {
+		if path[i] == '.' && s.leaves[path[:i]] {
+			return true // a rule reads the whole, like req.body
+		}
+	}
+	return false
+}
 
 // Clock returns the wall-clock facts for a moment, in the set's time zone.
-func (s *Set) Clock(now time.Time) *Clock { panic("not yet") }
-
-// IP asks whether an address may talk to the gateway.
-func (s *Set) IP(env *IPEnv, tr *Trace) GateVerdict { panic("not yet") }
-
-// Lockout asks all lockout rules about an event; look returns the state of a
-// subject. Any subject that is locked and not exempt refuses the request.
-func (s *Set) Lockout(env *LockoutEnv, look func(subject string) Lock, tr *Trace) []LockoutRule {
-	panic("not yet")
+func (s *Set) Clock(now time.Time) *Clock {
+	t := now.In(s.location)
+	return &Clock{
+		UnixMS: int(t.UnixMilli()), Hour: t.Hour(), Minute: t.Minute(), Weekday: weekday(t), Day: t.Day(),
+		Date: t.Format("2006-01-02"), HHMM: t.Format("15:04"),
+	}
 }
 
-// Gate asks whether the request is admitted.
-func (s *Set) Gate(env *GateEnv, tr *Trace) GateVerdict { panic("not yet") }
-
-// Bypass asks whether the request is answered without a model.
-func (s *Set) Bypass(env *GateEnv, tr *Trace) BypassVerdict { panic("not yet") }
-
-// Rewrite runs all rewrite rules, each seeing the result of the ones before.
-// env.Req is left as it was; apply the verdict.
-func (s *Set) Rewrite(env *GateEnv, tr *Trace) RewriteVerdict { panic("not yet") }
-
-// Cache asks how the response cache treats the request.
-func (s *Set) Cache(env *GateEnv, tr *Trace) CacheVerdict { panic("not yet") }
-
-// Log asks what is kept of the request.
-func (s *Set) Log(env *GateEnv, tr *Trace) LogVerdict { panic("not yet") }
-
-// Budget asks all budget rules; look returns the state of the counter a rule
-// speaks of. env.Budget is scratch space and may be nil.
-func (s *Set) Budget(env *BudgetEnv, look func(BudgetQuery) BudgetState, tr *Trace) BudgetVerdict {
-	panic("not yet")
+// RuleInfo is a loaded rule and its counters.
+type RuleInfo struct {
+	Hook   string `json:"hook"`
+	ID     string `json:"id"`
+	Origin Origin `json:"origin"`
+	Shadow bool   `json:"shadow,omitempty"`
+	// Hits counts answers, ShadowHits would-be answers, Errors failed
+	// evaluations since the set was loaded.
+	Hits       int64  `json:"hits"`
+	ShadowHits int64  `json:"shadow_hits,omitempty"`
+	Errors     int64  `json:"errors,omitempty"`
+	LastError  string `json:"last_error,omitempty"`
 }
 
-// Filter returns the indices of the targets that remain, in order.
-func (s *Set) Filter(env *TargetEnv, targets []*Target, tr *Trace) []int { panic("not yet") }
-
-// Order returns the indices of all targets in the order they should be tried.
-func (s *Set) Order(env *TargetEnv, targets []*Target, tr *Trace) []int { panic("not yet") }
-
-// Accounts picks an account. ok is false when none is eligible.
-func (s *Set) Accounts(env *AccountEnv, accounts []*Account, tr *Trace) (idx int, ok bool) {
-	panic("not yet")
+// Rules lists the rules in the order they are asked, hook by hook, own blocks
+// of accounts, combos and providers last.
+func (s *Set) Rules() []RuleInfo {
+	var out []RuleInfo
+	s.each(func(r *rule) {
+		info := RuleInfo{
+			Hook: r.hook, ID: r.id, Origin: r.origin, Shadow: r.shadow,
+			Hits: r.hits.Load(), ShadowHits: r.shadows.Load(), Errors: r.errors.Load(),
+		}
+		if e := r.lastError.Load(); e != nil {
+			info.LastError = *e
+		}
+		out = append(out, info)
+	})
+	return out
 }
-
-// Limits returns the tightest limits by scope.
-func (s *Set) Limits(env *AccountEnv, tr *Trace) []Limit { panic("not yet") }
-
-// Learn asks what a response head teaches about the account's limits.
-func (s *Set) Learn(env *LearnEnv, tr *Trace) LearnVerdict { panic("not yet") }
-
-// System returns the system prompts to inject, in order.
-func (s *Set) System(env *TargetEnv, tr *Trace) []SystemText { panic("not yet") }
-
-// Thinking asks what happens to the client's reasoning parameters.
-func (s *Set) Thinking(env *TargetEnv, tr *Trace) ThinkOp { panic("not yet") }
-
-// Context asks how a prompt that may not fit the target is treated.
-func (s *Set) Context(env *TargetEnv, tr *Trace) ContextVerdict { panic("not yet") }
-
-// Timeouts returns the clocks of the upstream request.
-func (s *Set) Timeouts(env *TargetEnv, tr *Trace) Timeouts { panic("not yet") }
-
-// OnError asks what follows a failed attempt.
-func (s *Set) OnError(env *ErrorEnv, tr *Trace) Decision { panic("not yet") }
-
-// OnExhausted asks what follows when a target has no account left to try.
-func (s *Set) OnExhausted(env *ErrorEnv, tr *Trace) Decision { panic("not yet") }
-
-// Breaker asks what an outcome means for the provider's breaker.
-func (s *Set) Breaker(env *BreakerEnv, tr *Trace) BreakerVerdict { panic("not yet") }
-
-// Meter asks what a finished request is charged.
-func (s *Set) Meter(env *MeterEnv, tr *Trace) MeterVerdict { panic("not yet") }

@@ -10,6 +10,8 @@ type Trace struct {
 	Detail bool
 
 	Entries []Entry
+
+	capture bool // also keep the fields of rules that apply, for inline tests
 }
 
 // Entry is one rule asked about the request, or about one candidate.
@@ -33,6 +35,8 @@ type Entry struct {
 	US    float64 `json:"us,omitempty"`
 	// Parts are the sub-expressions that decided, with Detail.
 	Parts []Part `json:"parts,omitempty"`
+
+	fields map[string]any
 }
 
 // Part is a sub-expression and its value.
