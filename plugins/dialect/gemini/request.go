@@ -34,8 +34,9 @@ func name(key []byte) string {
 // ParseRequest reads a generateContent request (section 2.4 of the translation
 // rules).
 func (d *Dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
-	if jsn.KindOf(jsn.Trim(body)) != jsn.Obj {
-		return nil, hub.BadRequest("bad_request", "", "the request body must be a JSON object")
+	body, err := hub.CheckBody(c, body)
+	if err != nil {
+		return nil, err
 	}
 	if c.Count {
 		if inner := member(body, "generateContentRequest"); inner != nil {

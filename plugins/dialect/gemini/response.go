@@ -158,7 +158,6 @@ type answerWriter struct {
 
 func newAnswerWriter(c *hub.Ctx) *answerWriter {
 	w := &answerWriter{tokens: c.Tokens(), visible: true, newID: func() string { return c.NewID("") }}
-	var declared []string
 	if c.Request != nil {
 		w.visible = false
 		for it := jsn.Object(c.Request); it.Next(); {
@@ -167,26 +166,39 @@ func newAnswerWriter(c *hub.Ctx) *answerWriter {
 				w.asked = jsn.StrOf(it.Value()).String()
 			case "generationConfig":
 				w.visible = jsn.IsTrue(member(member(it.Value(), "thinkingConfig"), "includeThoughts"))
-			case "tools":
-				declared = append(declared, declaredNames(it.Value())...)
 			}
 		}
 	}
-	w.restore = repair.Restore(c, declared)
+	w.restore = repair.Restore(c, toolNames)
 	return w
 }
 
-// declaredNames lists the names of function declarations in order.
-func declaredNames(tools []byte) []string {
-	var names []string
-	for it := jsn.Array(tools); it.Next(); {
-		for fn := jsn.Array(member(it.Value(), "functionDeclarations")); fn.Next(); {
-			if s := jsn.StrOf(jsn.Get(fn.Value(), "name")); s != nil {
-				names = append(names, s.String())
+// toolNames lists the function names of the client's request: declarations, then
+// history.
+func toolNames(c *hub.Ctx) []string {
+	t := c.Tokens()
+	var names, history []string
+	for it := jsn.Object(c.Request); it.Next(); {
+		switch name(it.Key()) {
+		case "tools":
+			for tool := jsn.Array(it.Value()); tool.Next(); {
+				for fn := jsn.Array(member(tool.Value(), "functionDeclarations")); fn.Next(); {
+					if s := jsn.StrOf(jsn.Get(fn.Value(), "name")); s != nil {
+						names = append(names, t.Decode(s))
+					}
+				}
+			}
+		case "contents":
+			for el := jsn.Array(it.Value()); el.Next(); {
+				for p := jsn.Array(member(el.Value(), "parts")); p.Next(); {
+					if s := jsn.StrOf(jsn.Get(member(p.Value(), "functionCall"), "name")); s != nil {
+						history = append(history, t.Decode(s))
+					}
+				}
 			}
 		}
 	}
-	return names
+	return append(names, history...)
 }
 
 // item writes the parts an output item becomes.

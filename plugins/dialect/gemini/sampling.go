@@ -22,7 +22,7 @@ func (w *requestWriter) generationConfig(dst []byte) []byte {
 	dst = append(jsn.AppendKey(dst, "generationConfig"), '{')
 	empty := len(dst)
 	dst = jsn.AppendMember(dst, "maxOutputTokens", r.MaxTokens)
-	dst = appendClamped(dst, "temperature", r.Temperature, 0, 2)
+	dst = jsn.AppendMember(dst, "temperature", hub.Clamp(r.Temperature, 0, 2))
 	dst = jsn.AppendMember(dst, "topP", r.TopP)
 	dst = jsn.AppendMember(dst, "topK", r.TopK)
 	dst = jsn.AppendMember(dst, "presencePenalty", r.PresencePenalty)
@@ -64,21 +64,6 @@ func (w *requestWriter) stops(dst []byte) []byte {
 		dst = jsn.AppendStr(jsn.Sep(dst), s)
 	}
 	return append(dst, ']')
-}
-
-// appendClamped appends a number member moved into [lo, hi]; a number inside keeps its
-// spelling.
-func appendClamped(dst []byte, key string, raw []byte, lo, hi int64) []byte {
-	f, ok := jsn.Float(raw)
-	switch {
-	case !ok:
-		return dst
-	case f < float64(lo):
-		return jsn.AppendIntMember(dst, key, lo)
-	case f > float64(hi):
-		return jsn.AppendIntMember(dst, key, hi)
-	}
-	return jsn.AppendMember(dst, key, raw)
 }
 
 // format writes the structured output wish (J-2).

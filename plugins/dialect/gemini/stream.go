@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/omniroute/omniroute/sdk/hub"
-	"github.com/omniroute/omniroute/sdk/hub/envelope"
 	"github.com/omniroute/omniroute/sdk/hub/stream"
 	"github.com/omniroute/omniroute/sdk/jsn"
 )

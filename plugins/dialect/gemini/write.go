@@ -92,9 +92,7 @@ func (w *requestWriter) reportLost() {
 		c.Drop("parallel_tool_calls")
 	}
 	if r.Source != "gemini" {
-		for _, f := range r.Raw {
-			c.Drop(f.Name)
-		}
+		hub.DropRaw(c, r)
 	}
 }
 

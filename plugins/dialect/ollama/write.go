@@ -15,6 +15,7 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 		return dst, err
 	}
 	repair.Tools(c, r, repair.ToolOptions{})
+	hub.PrefixErrors(c, r)
 	reportLost(c, r)
 	t := c.Tokens()
 	dst = append(dst, '{')
@@ -67,9 +68,7 @@ func reportLost(c *hub.Ctx, r *hub.Request) {
 			c.Drop(f.name)
 		}
 	}
-	for _, f := range r.Raw {
-		c.Drop(f.Name)
-	}
+	hub.DropRaw(c, r)
 	if r.Choice.Mode != "" && r.Choice.Mode != hub.ChoiceNone && r.Choice.Mode != hub.ChoiceAuto {
 		c.Drop("tool_choice")
 	}
@@ -92,9 +91,6 @@ func appendMessage(dst []byte, t jsn.Tokens, m *hub.Message) []byte {
 	dst = append(jsn.Sep(dst), '{')
 	dst = jsn.AppendStringMember(dst, "role", role)
 	dst = append(jsn.AppendKey(dst, "content"), '"')
-	if m.Role == hub.Tool && m.IsError {
-		dst = append(dst, repair.ErrorPrefix(t, m.Parts)...)
-	}
 	first := true
 	for i := range m.Parts {
 		if m.Parts[i].Kind != hub.PartText {
@@ -150,7 +146,7 @@ func appendTools(dst []byte, tools []hub.ToolDef) []byte {
 		dst = append(jsn.Sep(dst), `{"type":"function","function":{`...)
 		dst = jsn.AppendStringMember(dst, "name", tools[i].Name)
 		dst = jsn.AppendStrMember(dst, "description", tools[i].Description)
-		dst = repair.AppendParameters(jsn.AppendKey(dst, "parameters"), tools[i].Parameters)
+		dst = jsn.AppendMember(dst, "parameters", hub.ObjectSchema(tools[i].Parameters))
 		dst = append(dst, '}', '}')
 	}
 	return append(dst, ']')
