@@ -117,8 +117,7 @@ type Stream struct {
 	buf     []byte
 	frames  []abi.Frame
 	emit    func(abi.Frame)
-	given   int // frames already returned
-	ended   bool
+	given   int   // frames already returned
 	pending error // to be returned after the frames
 }
 

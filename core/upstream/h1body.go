@@ -43,29 +43,32 @@ type h1Body struct {
 var errChunk = errors.New("malformed chunked body")
 
 // Read implements io.Reader.
-func (b *h1Body) Read(p []byte) (int, error) {
+func (b *h1Body) Read(p []byte) (n int, err error) {
 	if b.ended {
 		return 0, io.EOF
 	}
-	br := b.conn.br
 	switch b.kind {
 	case bodyChunked:
-		return b.readChunks(p)
+		n, err = b.readChunks(p)
 	case bodyUntilClose:
-		n, err := br.Read(p)
+		n, err = b.conn.br.Read(p)
 		b.ended = err == io.EOF
-		return n, err
+	default:
+		n, err = b.readLength(p)
 	}
-	n, err := br.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	if b.left == 0 {
+	if err != nil && err != io.EOF {
+		b.keep = false // who knows where in the body the connection is now
+	}
+	return n, err
+}
+
+func (b *h1Body) readLength(p []byte) (int, error) {
+	n, err := b.conn.br.Read(p[:min(int64(len(p)), b.left)])
+	if b.left -= int64(n); b.left == 0 {
 		b.ended = true
 		return n, io.EOF
 	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return n, err
+	return n, unexpected(err)
 }
 
 func (b *h1Body) readChunks(p []byte) (n int, err error) {
@@ -220,7 +223,7 @@ func (b *h1Body) drain() {
 	c := b.conn
 	_ = c.raw.SetReadDeadline(time.Now().Add(drainTime)) // an error shows in the reads
 	n, _ := io.CopyN(io.Discard, b, drainBytes)
-	if b.ended && n < drainBytes && c.raw.SetReadDeadline(time.Time{}) == nil {
+	if b.ended && b.keep && n < drainBytes && c.raw.SetReadDeadline(time.Time{}) == nil {
 		b.reuse()
 		return
 	}
