@@ -151,6 +151,7 @@ func importBlobRead(i *instance, mem api.Memory, stack []uint64) {
 	if !mem.Write(addr, part) {
 		panic(errBadPointer)
 	}
+	i.env.basis += len(part)
 	returnInt(stack, len(part))
 }
 

@@ -46,7 +46,7 @@ type callEnv struct {
 	seed  uint64
 	blobs Blobs
 	op    abi.Op
-	basis int // input a stream took so far, which widens the limit of one output
+	basis int // further input, which widens the limit of the output: blobs read, a stream's past
 }
 
 // trapError says that the guest broke off a call; its instance is gone.
@@ -166,7 +166,7 @@ func (i *instance) call(op abi.Op, handle uint32, in []byte, env callEnv) (out [
 	if i.stack[0] == 0 {
 		return nil, false, nil
 	}
-	if limit := outputLimit(lim.Output, len(in)+env.basis); int64(length) > limit {
+	if limit := outputLimit(lim.Output, len(in)+i.env.basis); int64(length) > limit {
 		return nil, false, errOutputTooLarge
 	}
 	out, ok := i.mem.Read(addr, length)

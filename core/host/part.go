@@ -1,6 +1,6 @@
 package host
 
-import "encoding/json"
+import "github.com/goccy/go-json"
 
 // Kind is the kind of a part.
 type Kind string
