@@ -1,0 +1,2 @@
+// Package claude is the dialect of the Anthropic Messages API.
+package claude
