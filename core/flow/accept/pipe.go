@@ -32,7 +32,8 @@ type pipe struct {
 	beat      []byte        // one heartbeat, as bytes of the client's dialect
 	beatEvery time.Duration // 0: none
 	timer     *time.Timer
-	onClose   func() // called once when the reader leaves before the end
+	onClose   func() // called when the reader leaves before the end
+	onEnd     func() // called when the reader is done, however it ended
 }
 
 func newPipe(onClose func()) *pipe {
@@ -122,6 +123,9 @@ func (p *pipe) Close() error {
 	p.mu.Unlock()
 	if p.timer != nil {
 		p.timer.Stop()
+	}
+	if p.onEnd != nil {
+		p.onEnd()
 	}
 	notify(p.room)
 	if left && p.onClose != nil {

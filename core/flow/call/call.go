@@ -84,18 +84,26 @@ type Call struct {
 
 	// Filled by execute.
 
+	Source    []byte // skeleton of the request as rules changed it
 	Attempts  []ledger.Attempt
 	Served    *Served
 	Degraded  []string
+	Trimmed   int // messages that were left out to make the rest fit
 	Answer    *Answer
 	Heartbeat time.Duration // longest silence towards the client; 0 = default
 
 	// Filled by whoever ends the call.
 
-	Err     *fault.Error // why there is no good answer
-	Usage   hub.Usage
-	Finish  string
-	FirstAt time.Time // of the first content; zero if there was none
+	Err         *fault.Error // why there is no good answer
+	Usage       hub.Usage
+	OutputChars int // of visible output, for an estimate
+	Finish      string
+	FirstAt     time.Time // of the first content; zero if there was none
+
+	// Filled by settle.
+
+	Settled bool
+	Meters  []policy.Metered
 
 	// Filled by render.
 
@@ -162,6 +170,8 @@ type Events interface {
 // Client takes the bytes of a streamed answer. Its methods are called by one
 // goroutine.
 type Client interface {
+	// Whole says that a whole answer is wanted after all.
+	Whole()
 	// Begin fixes status and header fields. It reports false if that happened
 	// already, because the client had to wait too long for its first event.
 	Begin(status int, header []abi.Header, beat time.Duration) bool

@@ -20,9 +20,12 @@ type Stage struct{}
 // New returns the stage.
 func New() *Stage { return &Stage{} }
 
-// Run fills Doc, Req and Hub of a call. A body that cannot be read ends it.
+// Begin fills Req with the facts that stand outside the body.
+func (s *Stage) Begin(c *call.Call) { c.Req = newReq(c) }
+
+// Run fills Doc and Hub of a call, and Req with what the body says. A body that
+// cannot be read ends the call.
 func (s *Stage) Run(c *call.Call) {
-	c.Req = newReq(c)
 	d, err := doc.Elide(c.Body, doc.Options{MaxSize: int(c.Snapshot.Config.File.Server.BodyLimit)})
 	if err != nil {
 		c.Fail(invalid(err))
@@ -102,6 +105,13 @@ func envelope(c *call.Call) *fault.Error {
 	case !c.HasInput:
 		return missing(inputName(c.Dialect))
 	}
+	switch {
+	case c.Stream && c.Client == nil:
+		return fault.New(fault.InvalidBody, "The member stream must not be written with escapes")
+	case !c.Stream && c.Client != nil:
+		c.Client.Whole()
+		c.Client = nil
+	}
 	c.Req.Model, c.Req.Stream, c.Route = c.Model, c.Stream, c.Model
 	return nil
 }
@@ -153,7 +163,7 @@ func lazyHub(c *call.Call) func(context.Context) (*call.Hub, error) {
 			return made, failed
 		}
 		out, err := c.Plugins.Request(ctx, host.Translation{From: c.Dialect, To: "hub",
-			Body: c.Doc.Skeleton(), Blobs: c.Doc, Stream: c.Stream, Count: c.Endpoint == call.EndpointCountTokens})
+			Body: c.Source, Blobs: c.Doc, Stream: c.Stream, Count: c.Endpoint == call.EndpointCountTokens})
 		if err != nil {
 			failed = err
 			return nil, err

@@ -63,11 +63,6 @@ func (s *Stage) Admit(c *call.Call) {
 
 // begin makes the environment in which all rules of the call are asked.
 func (s *Stage) begin(c *call.Call) {
-	if c.Req == nil {
-		c.Req = policy.NewReq()
-		c.Req.ID, c.Req.Endpoint, c.Req.Path, c.Req.Format = c.ID, c.Endpoint, c.Path, c.Dialect
-		c.Req.IP, c.Req.UserAgent = c.IP.String(), c.Header.Get("user-agent")
-	}
 	c.Trace = &policy.Trace{}
 	sys := s.Sys()
 	env := &c.Env

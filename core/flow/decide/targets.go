@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"path"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (s *Stage) candidates(c *call.Call) {
 func (s *Stage) targets(c *call.Call) []*call.Target {
 	out := make([]*call.Target, 0, len(c.Resolution.Targets))
 	for _, t := range c.Resolution.Targets {
-		if c.Key != nil && len(c.Key.Providers) > 0 && !globAny(c.Key.Providers, t.Provider.ID) {
+		if c.Key != nil && len(c.Key.Providers) > 0 && !policy.GlobAny(c.Key.Providers, t.Provider.ID) {
 			continue
 		}
 		out = append(out, &call.Target{Target: t, Facts: s.facts1(c, t), Profile: profileOf(t.Provider)})
@@ -167,16 +166,6 @@ func providers(all []*call.Target) string {
 		ids = appendNew(ids, []string{t.Provider.ID})
 	}
 	return strings.Join(ids, ", ")
-}
-
-// globAny matches provider ids, which contain no slash.
-func globAny(globs []string, id string) bool {
-	for _, g := range globs {
-		if ok, err := path.Match(g, id); ok && err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func firstOf(a, b string) string {

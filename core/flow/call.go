@@ -1,0 +1,20 @@
+package flow
+
+import (
+	"github.com/omniroute/omniroute/core/catalog"
+	"github.com/omniroute/omniroute/core/config"
+	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/core/policy"
+)
+
+// Call is one request on its way through the stages.
+type Call = call.Call
+
+// Snapshot is what calls are decided by; immutable, swapped as a whole.
+type Snapshot = call.Snapshot
+
+// NewSnapshot binds a loaded configuration, policy set and catalogue. cfg are
+// the settings that rules read as cfg.*; nil takes them from the file.
+func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog, cfg *policy.Cfg) (*Snapshot, error) {
+	return call.NewSnapshot(conf, set, cat, cfg)
+}

@@ -1,0 +1,108 @@
+package execute
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/health"
+	"github.com/omniroute/omniroute/core/policy"
+)
+
+// learn lets the rules draw conclusions from the rate-limit fields of a
+// response head, and notes how much quota the account has left.
+func (a *attempt) learn() {
+	a.quota()
+	hdr, any := rateHeaders(a.resp.Status, a.resp.Get, a.l.s.Now())
+	if !any {
+		return
+	}
+	env := policy.LearnEnv{AccountEnv: a.c.Env.AccountEnv, Hdr: hdr}
+	v := a.c.Snapshot.Policy.Learn(&env, a.c.Trace)
+	if !v.Hit {
+		return
+	}
+	learned := health.Learned{Gap: -1, Reservoir: v.Reservoir, Open: v.Open}
+	if v.GapMS >= 0 {
+		learned.Gap = millis(v.GapMS)
+	}
+	if v.Refill > 0 {
+		learned.Refill = v.Refill
+	}
+	learned.Every = millis(max(v.EveryMS, 0))
+	a.l.s.Health.Limits.Learn("account:"+a.lease.Account().ID, learned)
+}
+
+// rateHeaders reads the rate-limit fields in the spellings of OpenAI and
+// Anthropic. any is false when they tell nothing.
+func rateHeaders(status int, get func(string) string, now time.Time) (h *policy.RateHeaders, any bool) {
+	h = policy.NewRateHeaders(status)
+	number := func(to *int, names ...string) {
+		for _, n := range names {
+			if v, err := strconv.Atoi(strings.TrimSpace(get(n))); err == nil && v >= 0 {
+				*to, any = v, true
+				return
+			}
+		}
+	}
+	distance := func(to *int, names ...string) {
+		for _, n := range names {
+			if s := get(n); s != "" {
+				if d, ok := fault.ParseDuration(s, now); ok {
+					*to, any = int(max(d, 0).Milliseconds()), true
+					return
+				}
+			}
+		}
+	}
+	number(&h.Limit, "x-ratelimit-limit-requests", "anthropic-ratelimit-requests-limit")
+	number(&h.Remaining, "x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining")
+	distance(&h.ResetMS, "x-ratelimit-reset-requests", "anthropic-ratelimit-requests-reset")
+	number(&h.LimitTokens, "x-ratelimit-limit-tokens", "anthropic-ratelimit-input-tokens-limit")
+	number(&h.RemainingTokens, "x-ratelimit-remaining-tokens", "anthropic-ratelimit-input-tokens-remaining")
+	if wait := fault.RetryAfter(get, nil, now); wait >= 0 {
+		h.RetryMS, any = int(wait.Milliseconds()), true
+	}
+	if over := get("x-ratelimit-over-limit"); over != "" {
+		h.OverLimit, any = strings.ToLower(over), true
+	}
+	return h, any || status == 429
+}
+
+// quota reads the utilisation that subscriptions report in their responses.
+func (a *attempt) quota() {
+	used, reset := -1.0, time.Time{}
+	note := func(share, at string) {
+		f, err := strconv.ParseFloat(share, 64)
+		if err != nil || f <= used {
+			return
+		}
+		used, reset = f, time.Time{}
+		if epoch, err := strconv.ParseInt(at, 10, 64); err == nil {
+			reset = time.Unix(epoch, 0)
+		}
+	}
+	get := a.resp.Get
+	if s := get("anthropic-ratelimit-unified-5h-utilization"); s != "" {
+		note(s, get("anthropic-ratelimit-unified-5h-reset"))
+	}
+	if s := get("anthropic-ratelimit-unified-7d-utilization"); s != "" {
+		note(s, get("anthropic-ratelimit-unified-7d-reset"))
+	}
+	for _, window := range [...]string{"primary", "secondary"} {
+		s := get("x-codex-" + window + "-used-percent")
+		if s == "" {
+			continue
+		}
+		if f, err := strconv.ParseFloat(s, 64); err == nil && f/100 > used {
+			used, reset = f/100, time.Time{}
+			if after, err := strconv.ParseInt(get("x-codex-"+window+"-reset-after-seconds"), 10, 64); err == nil {
+				reset = a.l.s.Now().Add(time.Duration(after) * time.Second)
+			}
+		}
+	}
+	if used >= 0 {
+		a.l.s.Pool.SetQuota(a.lease.Account().ID, 100*(1-min(used, 1)), reset)
+	}
+}

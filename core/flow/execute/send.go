@@ -1,0 +1,195 @@
+package execute
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/omniroute/omniroute/core/config"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/host"
+	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/core/upstream"
+)
+
+// wholeHeaders is how much longer than for a stream the headers of a whole
+// answer may take: they come when everything has been generated.
+const wholeHeaders = 10
+
+// send fills the plan with secrets and sends it, to the next base URL if one is
+// down or busy.
+func (a *attempt) send() *fault.Error {
+	body, err := a.finalBody()
+	if err != nil {
+		return err
+	}
+	filled, ferr := host.Fill(a.plan, a.lease.Secret, body)
+	if ferr != nil {
+		return a.pluginFault(ferr)
+	}
+	if filled.Body != nil {
+		body = filled.Body
+	}
+	req := upstream.Request{
+		Method: filled.Method, Header: filled.Header, Body: body, Timeouts: a.clocks(), HTTP: upstream.Version(a.plan.HTTP),
+		AllowPrivate: a.t.Provider.AllowPrivate,
+	}
+	if a.plan.Redirect == "same-host" {
+		req.Redirects = 3
+	}
+	var last *fault.Error
+	for i, u := range filled.URLs {
+		req.URL, req.Proxy = u, a.proxy(u)
+		resp, err := a.l.s.Upstream.Do(a.c.Ctx, &req)
+		if err != nil {
+			if a.c.Ctx.Err() != nil {
+				return cancelled(a.c)
+			}
+			if last = a.blamed(fault.From(err)); last.Class == fault.ClassTransport || last.Clock == upstream.ClockConnect {
+				continue
+			}
+			return last
+		}
+		if resp.Status == 429 && i+1 < len(filled.URLs) {
+			_ = resp.Close()
+			continue
+		}
+		a.resp = resp
+		return nil
+	}
+	if last == nil {
+		last = a.blamed(fault.New(fault.PluginTrap, "The executor planned a request without a URL"))
+	}
+	return last
+}
+
+// finalBody applies the plan's edits and puts the long strings back.
+func (a *attempt) finalBody() ([]byte, *fault.Error) {
+	skeleton := a.request.body
+	if a.plan.Body != nil {
+		skeleton = a.plan.Body
+	}
+	if len(a.plan.Edits) > 0 {
+		edited, err := a.plan.ApplyEdits(nil, skeleton)
+		if err != nil {
+			return nil, a.pluginFault(err)
+		}
+		skeleton = edited
+	}
+	if a.c.Doc.Blobs() == 0 {
+		return skeleton, nil
+	}
+	body, err := a.c.Doc.Inflate(make([]byte, 0, len(a.c.Doc.Original())+len(skeleton)), skeleton, 0)
+	if err != nil {
+		return nil, fault.Wrap(fault.PluginTrap, err, "The translated request cannot be put together")
+	}
+	return body, nil
+}
+
+// clocks of the request: what the rules say, over it what the plan asks for,
+// over it what the operator configured for the provider or for all.
+func (a *attempt) clocks() upstream.Timeouts {
+	v := a.c.Snapshot.Policy.Timeouts(&a.c.Env.TargetEnv, a.c.Trace)
+	t := upstream.DefaultTimeouts(a.c.Stream)
+	fromRules(&t, v, a.c.Stream)
+	if v.HeartbeatMS > 0 {
+		a.c.Heartbeat = millis(v.HeartbeatMS)
+	}
+	p := a.plan.Timeouts
+	set(&t.Connect, p.Connect)
+	set(&t.Headers, p.FirstByte)
+	set(&t.Idle, p.Idle)
+	set(&t.Total, p.Total)
+	for _, c := range [...]config.Timeouts{a.c.Snapshot.Config.File.Upstream.Timeouts, a.t.Provider.Timeouts} {
+		set(&t.Connect, c.Connect)
+		set(&t.Headers, c.Headers)
+		if a.c.Stream {
+			set(&t.FirstEvent, c.FirstEvent)
+		}
+		set(&t.Idle, c.Idle)
+		set(&t.Total, c.Total)
+		set(&a.c.Heartbeat, c.Heartbeat)
+	}
+	return t
+}
+
+func fromRules(t *upstream.Timeouts, v policy.Timeouts, stream bool) {
+	set(&t.Connect, millis(max(v.ConnectMS, 0)))
+	set(&t.Idle, millis(max(v.IdleMS, 0)))
+	set(&t.Total, millis(max(v.TotalMS, 0)))
+	headers := millis(max(v.HeadersMS, 0))
+	if stream {
+		set(&t.FirstEvent, millis(max(v.FirstEventMS, 0)))
+	} else {
+		headers *= wholeHeaders
+	}
+	set(&t.Headers, headers)
+}
+
+func set(to *time.Duration, d time.Duration) {
+	if d > 0 {
+		*to = d
+	}
+}
+
+// proxy is the proxy for a URL: the account's, else the provider's, else the
+// one for everything; "direct" means none.
+func (a *attempt) proxy(target string) string {
+	conf := a.c.Snapshot.Config.File.Upstream
+	for _, p := range [...]string{a.lease.Account().Proxy, a.t.Provider.Proxy} {
+		switch p {
+		case "":
+		case "direct":
+			return ""
+		default:
+			return p
+		}
+	}
+	if conf.Proxy == "" || direct(conf.NoProxy, target) {
+		return ""
+	}
+	return conf.Proxy
+}
+
+// direct reports whether the host of a URL is one of, or below one of, names.
+func direct(names []string, target string) bool {
+	u, err := url.Parse(target)
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	for _, n := range names {
+		n = strings.ToLower(strings.TrimPrefix(n, "."))
+		if n != "" && (host == n || strings.HasSuffix(host, "."+n)) {
+			return true
+		}
+	}
+	return false
+}
+
+// effects performs a request that the executor needs before it can answer, with
+// the account's secrets and proxy.
+func (a *attempt) effects(ctx context.Context, p *host.Plan) (*host.Reply, error) {
+	filled, err := host.Fill(p, a.lease.Secret, p.Body)
+	if err != nil {
+		return nil, err
+	}
+	if len(filled.URLs) == 0 {
+		return nil, fault.New(fault.PluginTrap, "The executor planned a request without a URL")
+	}
+	resp, err := a.l.s.Upstream.Do(ctx, &upstream.Request{
+		Method: filled.Method, URL: filled.URLs[0], Header: filled.Header, Body: filled.Body,
+		Timeouts: upstream.DefaultTimeouts(false), HTTP: upstream.Version(p.HTTP),
+		Proxy: a.proxy(filled.URLs[0]), AllowPrivate: a.t.Provider.AllowPrivate,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Close()
+	body, err := resp.ReadAll(0)
+	if err != nil {
+		return nil, err
+	}
+	return &host.Reply{Status: resp.Status, Header: resp.Header, Body: body}, nil
+}

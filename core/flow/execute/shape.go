@@ -1,0 +1,134 @@
+package execute
+
+import (
+	"strconv"
+
+	"github.com/omniroute/omniroute/core/catalog"
+	"github.com/omniroute/omniroute/core/doc"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/core/policy"
+)
+
+// shape is what rules change in a request on its way to one target. Taking
+// things out is done in the client's dialect; everything else on the hub.
+type shape struct {
+	think  policy.ThinkOp
+	system []policy.SystemText
+	fit    int // tokens that the target takes; 0 = no trimming
+}
+
+// shapeFor asks the thinking, system and context rules about a target.
+func (s *Stage) shapeFor(c *call.Call, t *call.Target) (*shape, *fault.Error) {
+	set, env := c.Snapshot.Policy, &c.Env.TargetEnv
+	sh := &shape{think: set.Thinking(env, c.Trace), system: set.System(env, c.Trace)}
+	if sh.think.Op == "keep" || sh.think.Op == "" {
+		sh.think = suffixThinking(c.Resolution)
+	}
+	v := set.Context(env, c.Trace)
+	if v.Mode == "off" || v.Mode == "" || t.Model.Context <= 0 {
+		return sh, nil
+	}
+	limit := int(t.Model.Context)
+	room := limit - reserve(v.Reserve, limit, c.Req)
+	if c.Req.TokensIn <= room {
+		return sh, nil
+	}
+	if v.Mode == "strict" || room <= 0 {
+		e := fault.Newf(fault.ContextTooLong, "The request has about %d tokens; %s takes %d with room for the answer",
+			c.Req.TokensIn, t.ID, max(room, 0))
+		return nil, e
+	}
+	sh.fit = room
+	return sh, nil
+}
+
+// reserve is the room kept for the answer, in tokens.
+func reserve(fromRule, limit int, req *policy.Req) int {
+	if fromRule > 0 {
+		return fromRule
+	}
+	return max(min(16000, max(256, limit*15/100)), req.MaxTokens+req.Thinking.Budget)
+}
+
+// suffixThinking is the reasoning that a model suffix asks for.
+func suffixThinking(res *catalog.Resolution) policy.ThinkOp {
+	if res == nil {
+		return policy.ThinkOp{}
+	}
+	switch t := res.Thinking; {
+	case t.Budget > 0:
+		return policy.ThinkOp{Op: "budget", Budget: int(t.Budget)}
+	case t.Effort != "":
+		return policy.ThinkOp{Op: "effort", Effort: t.Effort}
+	case t.On:
+		return policy.ThinkOp{Op: "effort", Effort: "auto"}
+	}
+	return policy.ThinkOp{}
+}
+
+func (sh *shape) needsHub() bool {
+	return sh.think.Op == "budget" || sh.think.Op == "effort" || len(sh.system) > 0 || sh.fit > 0
+}
+
+// reasoningFields are the members that ask for reasoning, by client dialect.
+var reasoningFields = map[string][][]string{
+	"openai":           {{"reasoning_effort"}, {"reasoning"}, {"thinking"}, {"enable_thinking"}, {"chat_template_kwargs", "thinking"}},
+	"claude":           {{"thinking"}, {"output_config", "effort"}},
+	"openai-responses": {{"reasoning"}},
+	"gemini":           {{"generationConfig", "thinkingConfig"}, {"generationConfig", "thinking_config"}, {"generation_config", "thinking_config"}},
+}
+
+// strip takes the wish for reasoning out of the client's request, if the rules
+// want that.
+func (sh *shape) strip(c *call.Call) []byte {
+	if sh.think.Op != "strip" {
+		return c.Source
+	}
+	body := c.Source
+	for _, path := range reasoningFields[c.Dialect] {
+		if _, ok := doc.Get(body, path...); ok {
+			body, _ = doc.Delete(nil, body, path...)
+		}
+	}
+	return body
+}
+
+// apply changes the hub document.
+func (sh *shape) apply(c *call.Call, hub []byte) ([]byte, *fault.Error) {
+	switch sh.think.Op {
+	case "budget", "effort":
+		hub = withThinking(hub, sh.think)
+	case "strip":
+		hub, _ = doc.Delete(nil, hub, "reasoning_effort")
+		hub, _ = doc.Delete(nil, hub, extension, "thinking")
+	}
+	for _, text := range sh.system {
+		hub = withSystem(hub, text)
+	}
+	if sh.fit > 0 {
+		return trim(c, hub, sh.fit)
+	}
+	return hub, nil
+}
+
+// withThinking writes a reasoning wish into the hub form.
+func withThinking(hub []byte, op policy.ThinkOp) []byte {
+	wish := []byte(`{"mode":"off"}`)
+	switch {
+	case op.Op == "budget" && op.Budget > 0:
+		wish = strconv.AppendInt([]byte(`{"mode":"budget","budget":`), int64(op.Budget), 10)
+		wish = append(wish, '}')
+	case op.Op == "effort" && op.Effort == "auto":
+		wish = []byte(`{"mode":"auto"}`)
+	case op.Op == "effort" && op.Effort != "none":
+		wish = doc.Quote([]byte(`{"mode":"effort","effort":`), op.Effort)
+		wish = append(wish, '}')
+	}
+	hub, _ = doc.Delete(nil, hub, "reasoning_effort")
+	if op.Op == "effort" && op.Effort != "auto" {
+		hub, _ = doc.Set(nil, hub, doc.Quote(nil, op.Effort), "reasoning_effort")
+	}
+	hub, _ = doc.Set(nil, hub, wish, extension, "thinking")
+	return hub
+}

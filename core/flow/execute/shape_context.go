@@ -1,0 +1,171 @@
+package execute
+
+import (
+	"fmt"
+
+	"github.com/omniroute/omniroute/core/doc"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/flow/call"
+)
+
+// longToolText is the length beyond which the text of a tool result is cut when
+// a conversation does not fit, in bytes.
+const longToolText = 2000
+
+// turn is one message of the hub form while a conversation is trimmed.
+type turn struct {
+	raw    []byte
+	role   string
+	tokens int
+}
+
+// trim makes a conversation fit: long tool results are cut first, then the
+// reasoning of earlier turns goes, then the oldest turns go. System messages,
+// the first user message and the last turn stay; a tool call and its result go
+// together.
+func trim(c *call.Call, hub []byte, room int) ([]byte, *fault.Error) {
+	t := trimmer{c: c}
+	messages, _ := doc.Get(hub, "messages")
+	doc.Each(messages, func(_ int, m []byte) bool {
+		role, _ := doc.String(m, "role")
+		t.turns = append(t.turns, turn{raw: m, role: role, tokens: t.size(m)})
+		return true
+	})
+	rest, _ := doc.Set(nil, hub, []byte("[]"), "messages")
+	t.total = t.size(rest)
+	for _, m := range t.turns {
+		t.total += m.tokens
+	}
+	for _, step := range [...]func(){t.cutTools, t.dropReasoning, func() { t.dropTurns(room) }} {
+		if t.total <= room {
+			break
+		}
+		step()
+	}
+	if t.total > room {
+		return nil, fault.Newf(fault.ContextTooLong, "The request does not fit the model even without earlier turns: about %d of %d tokens", t.total, room)
+	}
+	out := []byte{'['}
+	for _, m := range t.turns {
+		out = appendElement(out, m.raw)
+	}
+	c.Trimmed = t.removed
+	hub, _ = doc.Set(nil, hub, append(out, ']'), "messages")
+	return hub, nil
+}
+
+type trimmer struct {
+	c       *call.Call
+	turns   []turn
+	total   int
+	removed int
+}
+
+// size estimates the tokens of a piece of the hub document, long strings
+// included.
+func (t *trimmer) size(raw []byte) int {
+	full, err := t.c.Doc.Inflate(nil, raw, 0)
+	if err != nil {
+		return len(raw) / 4
+	}
+	return (len(full) + 3) / 4
+}
+
+func (t *trimmer) replace(i int, raw []byte) {
+	t.total -= t.turns[i].tokens
+	t.turns[i].raw, t.turns[i].tokens = raw, t.size(raw)
+	t.total += t.turns[i].tokens
+}
+
+// cutTools shortens long texts of tool results.
+func (t *trimmer) cutTools() {
+	for i, m := range t.turns {
+		if m.role != "tool" {
+			continue
+		}
+		content, _ := doc.Get(m.raw, "content")
+		if len(content) == 0 || content[0] != '"' {
+			continue
+		}
+		full, err := t.c.Doc.Inflate(nil, content, 0)
+		if err != nil || len(full) <= longToolText {
+			continue
+		}
+		text, _ := doc.String(full)
+		cut := []rune(text)
+		if len(cut) <= longToolText {
+			continue
+		}
+		short := doc.Quote(nil, string(cut[:longToolText])+"\n... [truncated]")
+		raw, _ := doc.Set(nil, m.raw, short, "content")
+		t.replace(i, raw)
+	}
+}
+
+// dropReasoning takes the reasoning out of all assistant turns but the last.
+func (t *trimmer) dropReasoning() {
+	last := -1
+	for i, m := range t.turns {
+		if m.role == "assistant" {
+			last = i
+		}
+	}
+	for i, m := range t.turns {
+		if m.role != "assistant" || i == last {
+			continue
+		}
+		raw, a := doc.Delete(nil, m.raw, "reasoning_content")
+		raw, b := doc.Delete(nil, raw, extension, "reasoning")
+		if a || b {
+			t.replace(i, raw)
+		}
+	}
+}
+
+// dropTurns removes the oldest turns, whole ones: a turn starts with a user
+// message.
+func (t *trimmer) dropTurns(room int) {
+	starts := t.starts()
+	if len(starts) < 3 {
+		return
+	}
+	// The first turn's user message stays, so does everything from the last start.
+	from := starts[0] + 1
+	to := from
+	for _, s := range starts[1:] {
+		to = s
+		removed := 0
+		for _, m := range t.turns[from:to] {
+			removed += m.tokens
+		}
+		if t.total-removed+noteTokens <= room {
+			break
+		}
+	}
+	if to <= from {
+		return
+	}
+	for _, m := range t.turns[from:to] {
+		t.total -= m.tokens
+	}
+	t.removed = to - from
+	note := systemMessage(fmt.Sprintf("[Context compressed: %d earlier messages removed to fit context window]", t.removed))
+	kept := append([]turn(nil), t.turns[:starts[0]]...)
+	kept = append(kept, turn{raw: note, role: "system", tokens: noteTokens}, t.turns[starts[0]])
+	t.turns = append(kept, t.turns[to:]...)
+	t.total += noteTokens
+}
+
+// noteTokens is the size of the note that stands for removed turns.
+const noteTokens = 30
+
+// starts are the indexes of user messages that do not continue a tool loop.
+func (t *trimmer) starts() []int {
+	var at []int
+	for i, m := range t.turns {
+		if m.role == "user" {
+			at = append(at, i)
+		}
+	}
+	return at
+}

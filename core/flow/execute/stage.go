@@ -1,0 +1,53 @@
+package execute
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/omniroute/omniroute/core/account"
+	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/core/health"
+	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/upstream"
+)
+
+// Deps are what attempts are made with.
+type Deps struct {
+	Upstream *upstream.Client
+	Pool     *account.Pool
+	Health   *health.Health
+	Ledger   *ledger.Ledger
+	// Refresh renews the credential of an account; nil = none can be renewed.
+	Refresh func(ctx context.Context, accountID string) error
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Stage executes.
+type Stage struct{ Deps }
+
+// New returns the stage.
+func New(d Deps) *Stage { return &Stage{d} }
+
+// Run gets an answer for a call that decide has let through. Afterwards c has an
+// answer or an error.
+func (s *Stage) Run(c *call.Call) {
+	switch {
+	case c.Answer != nil:
+		return
+	case c.Canned != "":
+		s.canned(c)
+		return
+	}
+	if err := s.source(c); err != nil {
+		c.Fail(err)
+		return
+	}
+	if c.Endpoint == call.EndpointCountTokens {
+		s.count(c)
+		return
+	}
+	l := &loop{s: s, c: c}
+	l.run()
+}
