@@ -15,9 +15,9 @@ func Check(ctx context.Context, opt Options) (problems, warnings []fault.Diagnos
 		return problems, nil, nil
 	}
 	warnings = append(warnings, conf.Warnings...)
-	_, found, softer := loadPolicy(conf)
+	set, found, softer := loadPolicy(conf)
 	problems, warnings = append(problems, found...), append(warnings, softer...)
-	in := catalog.Inputs{Config: conf.File, Classic: preset(conf) == "classic"}
+	in := catalog.Inputs{Config: conf.File, Classic: set != nil && isClassic(set)}
 	h, release, err := OpenPlugins(ctx, opt)
 	switch {
 	case err == errNoCore:

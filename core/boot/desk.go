@@ -65,7 +65,11 @@ func (d *desk) configure(ctx context.Context) []fault.Diagnostic {
 
 // refresh builds the catalogue anew and tells the pool.
 func (d *desk) refresh(ctx context.Context) []fault.Diagnostic {
-	cat, problems := d.derive(ctx, d.config())
+	set, problems, _ := loadPolicy(d.config())
+	if set == nil {
+		return problems
+	}
+	cat, problems := d.derive(ctx, d.config(), set)
 	if cat == nil {
 		return problems
 	}

@@ -9,21 +9,6 @@ import (
 // defaultPreset is the preset of a file that names none.
 const defaultPreset = "modern"
 
-// preset is the one that a configuration names, or the default.
-func preset(conf *config.Snapshot) string {
-	for _, src := range conf.Policies {
-		if src.Node == nil || src.Included {
-			continue
-		}
-		for i := 0; i+1 < len(src.Node.Content); i += 2 {
-			if src.Node.Content[i].Value == "preset" {
-				return src.Node.Content[i+1].Value
-			}
-		}
-	}
-	return defaultPreset
-}
-
 // layers of rules that a configuration brings: its own section, then its includes.
 func layers(snap *config.Snapshot) []policy.Layer {
 	list := make([]policy.Layer, 0, len(snap.Policies)+1)

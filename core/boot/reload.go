@@ -62,7 +62,7 @@ func (g *Gateway) upPolicy(_ context.Context, e *edition) (problems []fault.Diag
 }
 
 func (g *Gateway) upCatalog(ctx context.Context, e *edition) (problems []fault.Diagnostic) {
-	e.catalog, problems = g.derive(ctx, e.conf)
+	e.catalog, problems = g.derive(ctx, e.conf, e.policy)
 	return problems
 }
 

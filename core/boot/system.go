@@ -18,6 +18,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/state"
 	"github.com/omniroute/omniroute/core/telemetry"
 	"github.com/omniroute/omniroute/core/upstream"
@@ -197,17 +198,20 @@ func waitPlugins(ctx context.Context, h *host.Host) error {
 }
 
 // derive builds the catalogue that a configuration, the plugins and the store make together.
-func (s *system) derive(ctx context.Context, snap *config.Snapshot) (*catalog.Catalog, []fault.Diagnostic) {
+func (s *system) derive(ctx context.Context, snap *config.Snapshot, set *policy.Set) (*catalog.Catalog, []fault.Diagnostic) {
 	stored, err := s.repo.Load(ctx)
 	if err != nil {
 		return nil, []fault.Diagnostic{{Message: "the stored catalogue cannot be read: " + err.Error()}}
 	}
-	in := catalog.Inputs{Config: snap.File, Stored: stored, Classic: preset(snap) == "classic"}
+	in := catalog.Inputs{Config: snap.File, Stored: stored, Classic: isClassic(set)}
 	if s.plugins != nil {
 		in.Plugins = pluginProviders(s.plugins.Parts())
 	}
 	return catalog.Build(in)
 }
+
+// isClassic tells that names shall be resolved as the classic preset wants it.
+func isClassic(set *policy.Set) bool { return set.Preset() == "classic" }
 
 // settings of every provider for the account pool.
 func settings(cat *catalog.Catalog) []account.ProviderSettings {
