@@ -116,7 +116,8 @@ func (*imports) Read(id, off int, dst []byte) int {
 	if len(dst) == 0 {
 		return 0
 	}
-	return int(importBlobRead(uint32(id), uint32(off), unsafe.Pointer(unsafe.SliceData(dst)), uint32(len(dst))))
+	n := importBlobRead(uint32(id), uint32(off), unsafe.Pointer(unsafe.SliceData(dst)), uint32(len(dst)))
+	return max(0, int(n))
 }
 
 // LogOn implements Env.

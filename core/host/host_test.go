@@ -25,12 +25,18 @@ func cacheDir(t testing.TB) string {
 	return dir
 }
 
-var guests sync.Map // package path -> func() ([]byte, error)
+// built are the test guests of this run: as the compiler made them, and packed.
+var built struct{ raw, packed sync.Map }
 
-// guest builds a test guest once per test run. Raw: it has no manifest.
+func once(m *sync.Map, key string, make func() ([]byte, error)) ([]byte, error) {
+	f, _ := m.LoadOrStore(key, sync.OnceValues(make))
+	return f.(func() ([]byte, error))()
+}
+
+// guest builds a test guest, without a manifest.
 func guest(t testing.TB, pkg string) []byte {
 	t.Helper()
-	build, _ := guests.LoadOrStore(pkg, sync.OnceValues(func() ([]byte, error) {
+	wasm, err := once(&built.raw, pkg, func() ([]byte, error) {
 		out := filepath.Join(cacheDir(t), filepath.Base(pkg)+".wasm")
 		cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
 		cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
@@ -39,8 +45,7 @@ func guest(t testing.TB, pkg string) []byte {
 			return nil, err
 		}
 		return os.ReadFile(out)
-	}))
-	wasm, err := build.(func() ([]byte, error))()
+	})
 	require.NoError(t, err)
 	return wasm
 }
@@ -48,9 +53,10 @@ func guest(t testing.TB, pkg string) []byte {
 // packed is a test guest with its manifest.
 func packed(t testing.TB, pkg string) []byte {
 	t.Helper()
-	wasm, err := Pack(context.Background(), guest(t, pkg))
+	raw := guest(t, pkg)
+	wasm, err := once(&built.packed, pkg, func() ([]byte, error) { return Pack(context.Background(), raw) })
 	require.NoError(t, err)
-	return wasm
+	return bytes.Clone(wasm)
 }
 
 // open starts a host and waits for it.

@@ -50,6 +50,10 @@ func plan(c *sdk.Ctx, p *sdk.Plan) error {
 		if c.Blobs().Len(99) >= 0 {
 			p.Header("X-Forged", "1")
 		}
+	case "elsewhere":
+		p.URLs = []string{"https://evil.example/"}
+	case "badheader":
+		p.Header("X-A", "b\r\nX-C: d")
 	case "churn":
 		for range 2000 {
 			hog = [][]byte{make([]byte, 64<<10)}
