@@ -2,7 +2,15 @@
 package parts
 
 import (
+	"github.com/omniroute/omniroute/plugins/dialect/antigravity"
+	"github.com/omniroute/omniroute/plugins/dialect/claude"
+	"github.com/omniroute/omniroute/plugins/dialect/cursor"
+	"github.com/omniroute/omniroute/plugins/dialect/gemini"
+	"github.com/omniroute/omniroute/plugins/dialect/geminicli"
+	"github.com/omniroute/omniroute/plugins/dialect/kiro"
+	"github.com/omniroute/omniroute/plugins/dialect/ollama"
 	"github.com/omniroute/omniroute/plugins/dialect/openai"
+	"github.com/omniroute/omniroute/plugins/dialect/openairesponses"
 	"github.com/omniroute/omniroute/plugins/provider/default"
 	"github.com/omniroute/omniroute/plugins/provider/demo"
 	"github.com/omniroute/omniroute/sdk"
@@ -15,6 +23,14 @@ const Version = "0.1.0"
 func Module() *sdk.Module {
 	return sdk.Bundle("omniroute/core", Version,
 		sdk.Dialect(openai.New()),
+		sdk.Dialect(openairesponses.New()),
+		sdk.Dialect(claude.New()),
+		sdk.Dialect(gemini.New()),
+		sdk.Dialect(geminicli.New()),
+		sdk.Dialect(antigravity.New()),
+		sdk.Dialect(kiro.New()),
+		sdk.Dialect(cursor.New()),
+		sdk.Dialect(ollama.New()),
 		executor.New(),
 		demo.New(),
 	)
