@@ -58,7 +58,6 @@ type constants struct {
 type expressions struct {
 	consts constants
 	table  map[string]*function
-	confs  map[reflect.Type]func() *conf.Config
 	// vmOnly switches native code off; tests compare both.
 	vmOnly bool
 	// known are programs of an earlier set, fresh the ones made now.

@@ -25,3 +25,5 @@
 // editor's completion, the documentation generator and the inline tests of rule
 // files; adding a field to a struct makes it visible everywhere.
 package policy
+
+//go:generate go run ./internal/refgen ../../docs/policy-reference.md

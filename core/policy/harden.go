@@ -136,11 +136,11 @@ func (h *hardener) list(nodes []ast.Node, depth int) {
 }
 
 func isLiteral(n ast.Node) bool {
-	switch n.(type) {
+	switch x := n.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode, *ast.ConstantNode, *ast.PredicateNode:
 		return true
 	case *ast.IdentifierNode:
-		return n.(*ast.IdentifierNode).Value == "$env"
+		return x.Value == "$env"
 	}
 	return false
 }

@@ -1,0 +1,347 @@
+package policy
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goccy/go-json"
+)
+
+// Record holds the facts one request was decided on, without bodies. It is kept
+// with the request log, and is enough to decide again: offline, under the same
+// rules or others. Its JSON uses the names expressions use and leaves out what
+// is unknown or usual.
+type Record struct {
+	// At is when the request was decided; Now in JSON is its RFC 3339 form.
+	At    time.Time
+	Req   *Req
+	Key   *Key
+	Sys   *Sys
+	Cfg   *Cfg
+	Guard *Guard
+	Combo *Combo
+	// Targets are the candidates as resolved, Accounts and Profiles what belongs
+	// to each by target id.
+	Targets  []*Target
+	Accounts map[string][]*Account
+	Profiles map[string]*Profile
+	Attempt  *Attempt
+	// Spend, Requests and Tokens hold look-ups by "scope/window".
+	Spend, Requests, Tokens map[string]float64
+	Banned                  []string
+	// Budgets holds counters by "scope/unit/period", Locks by subject.
+	Budgets map[string]BudgetState
+	Locks   map[string]Lock
+	// Failures are the failed attempts in order; Usage is that of the success.
+	Failures []Failure
+	Usage    *Usage
+	// Served is the target and account that answered.
+	Served, ServedAccount string
+	// CostUSD is what the request cost, Costs what it would cost by target.
+	CostUSD float64
+}
+
+// Failure is a failed attempt.
+type Failure struct {
+	Target, Account string
+	Err             *Err
+	Breaker         *BreakerState
+	Attempt         *Attempt
+}
+
+// factLog records the look-ups a request makes.
+type factLog struct {
+	Facts
+	mu  sync.Mutex
+	rec *Record
+}
+
+// Observe returns facts that answer as f does and write each answer into the
+// record.
+func (r *Record) Observe(f Facts) Facts { return &factLog{Facts: f, rec: r} }
+
+func (l *factLog) put(table *map[string]float64, scope, window string, v float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if *table == nil {
+		*table = map[string]float64{}
+	}
+	(*table)[scope+"/"+window] = v
+}
+
+func (l *factLog) Spend(scope, window string) float64 {
+	v := l.Facts.Spend(scope, window)
+	l.put(&l.rec.Spend, scope, window, v)
+	return v
+}
+
+func (l *factLog) Requests(scope, window string) int {
+	v := l.Facts.Requests(scope, window)
+	l.put(&l.rec.Requests, scope, window, float64(v))
+	return v
+}
+
+func (l *factLog) Tokens(scope, window string) int {
+	v := l.Facts.Tokens(scope, window)
+	l.put(&l.rec.Tokens, scope, window, float64(v))
+	return v
+}
+
+func (l *factLog) Banned(ip string) bool {
+	v := l.Facts.Banned(ip)
+	if v {
+		l.mu.Lock()
+		l.rec.Banned = append(l.rec.Banned, ip)
+		l.mu.Unlock()
+	}
+	return v
+}
+
+// ObserveBudget returns a budget look-up that writes each answer into the record.
+func (r *Record) ObserveBudget(look func(BudgetQuery) BudgetState) func(BudgetQuery) BudgetState {
+	return func(q BudgetQuery) BudgetState {
+		v := look(q)
+		if r.Budgets == nil {
+			r.Budgets = map[string]BudgetState{}
+		}
+		r.Budgets[q.key()] = v
+		return v
+	}
+}
+
+func (q BudgetQuery) key() string { return q.Scope + "/" + q.Unit + "/" + q.Period }
+
+// recordJSON is the wire form of a Record.
+type recordJSON struct {
+	Now      string                      `json:"now,omitempty"`
+	Req      map[string]any              `json:"req,omitempty"`
+	Key      map[string]any              `json:"key,omitempty"`
+	Sys      map[string]any              `json:"sys,omitempty"`
+	Cfg      map[string]any              `json:"cfg,omitempty"`
+	Guard    map[string]any              `json:"guard,omitempty"`
+	Combo    map[string]any              `json:"combo,omitempty"`
+	Targets  []map[string]any            `json:"targets,omitempty"`
+	Accounts map[string][]map[string]any `json:"accounts,omitempty"`
+	Profiles map[string]map[string]any   `json:"profiles,omitempty"`
+	Attempt  map[string]any              `json:"attempt,omitempty"`
+	Spend    map[string]float64          `json:"spend,omitempty"`
+	Requests map[string]float64          `json:"requests,omitempty"`
+	Tokens   map[string]float64          `json:"tokens,omitempty"`
+	Banned   []string                    `json:"banned,omitempty"`
+	Budgets  map[string]budgetJSON       `json:"budgets,omitempty"`
+	Locks    map[string]map[string]any   `json:"locks,omitempty"`
+	Failures []failureJSON               `json:"failures,omitempty"`
+	Usage    map[string]any              `json:"usage,omitempty"`
+	Served   string                      `json:"served,omitempty"`
+	Account  string                      `json:"served_account,omitempty"`
+	CostUSD  float64                     `json:"cost_usd,omitempty"`
+}
+
+type budgetJSON struct {
+	Spent    float64 `json:"spent,omitempty"`
+	Reserved float64 `json:"reserved,omitempty"`
+	Est      float64 `json:"est,omitempty"`
+	ResetMS  int     `json:"reset_ms,omitempty"`
+}
+
+type failureJSON struct {
+	Target  string         `json:"target"`
+	Account string         `json:"account,omitempty"`
+	Err     map[string]any `json:"err"`
+	Breaker map[string]any `json:"breaker,omitempty"`
+	Attempt map[string]any `json:"attempt,omitempty"`
+}
+
+// MarshalJSON writes what differs from an unknown fact.
+func (r *Record) MarshalJSON() ([]byte, error) {
+	out := recordJSON{
+		Req: changed(r.Req, NewReq()), Key: changed(r.Key, NewKey()), Sys: changed(r.Sys, &Sys{}), Cfg: changed(r.Cfg, NewCfg()),
+		Guard: changed(r.Guard, &Guard{}), Combo: changed(r.Combo, &Combo{}), Attempt: changed(r.Attempt, &Attempt{N: 1}), Usage: changed(r.Usage, &Usage{}),
+		Spend: r.Spend, Requests: r.Requests, Tokens: r.Tokens, Banned: r.Banned,
+		Served: r.Served, Account: r.ServedAccount, CostUSD: r.CostUSD,
+	}
+	if !r.At.IsZero() {
+		out.Now = r.At.UTC().Format(time.RFC3339Nano)
+	}
+	for _, t := range r.Targets {
+		out.Targets = append(out.Targets, changed(t, NewTarget()))
+	}
+	if len(r.Accounts) > 0 {
+		out.Accounts = map[string][]map[string]any{}
+		for id, list := range r.Accounts {
+			for _, a := range list {
+				out.Accounts[id] = append(out.Accounts[id], changed(a, NewAccount()))
+			}
+		}
+	}
+	if len(r.Profiles) > 0 {
+		out.Profiles = map[string]map[string]any{}
+		for id, p := range r.Profiles {
+			out.Profiles[id] = changed(p, &Profile{})
+		}
+	}
+	if len(r.Budgets) > 0 {
+		out.Budgets = map[string]budgetJSON{}
+		for k, b := range r.Budgets {
+			out.Budgets[k] = budgetJSON{b.Spent, b.Reserved, b.Est, b.ResetMS}
+		}
+	}
+	if len(r.Locks) > 0 {
+		out.Locks = map[string]map[string]any{}
+		for k, l := range r.Locks {
+			out.Locks[k] = changed(&l, &Lock{})
+		}
+	}
+	for _, f := range r.Failures {
+		out.Failures = append(out.Failures, failureJSON{
+			f.Target, f.Account, changed(f.Err, NewErr(0)), changed(f.Breaker, &BreakerState{State: "closed"}), changed(f.Attempt, &Attempt{N: 1}),
+		})
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads a record; unknown names are errors.
+func (r *Record) UnmarshalJSON(data []byte) error {
+	var in recordJSON
+	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return err
+	}
+	*r = Record{
+		Req: NewReq(), Key: NewKey(), Sys: &Sys{}, Cfg: NewCfg(), Guard: &Guard{}, Combo: &Combo{}, Attempt: &Attempt{N: 1},
+		Spend: in.Spend, Requests: in.Requests, Tokens: in.Tokens, Banned: in.Banned,
+		Served: in.Served, ServedAccount: in.Account, CostUSD: in.CostUSD,
+	}
+	if in.Now != "" {
+		at, err := time.Parse(time.RFC3339Nano, in.Now)
+		if err != nil {
+			return fmt.Errorf("now: %w", err)
+		}
+		r.At = at
+	}
+	var errs []error
+	fill := func(what string, into any, m map[string]any) {
+		for _, k := range sortedKeys(m) {
+			if err := setEntry(reflect.ValueOf(into).Elem(), k, m[k]); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", what, err))
+			}
+		}
+	}
+	fill("req", r.Req, in.Req)
+	fill("key", r.Key, in.Key)
+	fill("sys", r.Sys, in.Sys)
+	fill("cfg", r.Cfg, in.Cfg)
+	fill("guard", r.Guard, in.Guard)
+	fill("combo", r.Combo, in.Combo)
+	fill("attempt", r.Attempt, in.Attempt)
+	if in.Usage != nil {
+		r.Usage = &Usage{}
+		fill("usage", r.Usage, in.Usage)
+	}
+	for i, m := range in.Targets {
+		t := NewTarget()
+		t.Position = i
+		fill(fmt.Sprintf("targets[%d]", i), t, m)
+		if t.Provider == "" {
+			t.Provider, t.Model, _ = strings.Cut(t.ID, "/")
+		}
+		r.Targets = append(r.Targets, t)
+	}
+	r.fillByID(in, fill)
+	for i, f := range in.Failures {
+		out := Failure{Target: f.Target, Account: f.Account, Err: NewErr(0), Breaker: &BreakerState{State: "closed"}, Attempt: &Attempt{N: i + 1}}
+		fill("failures", out.Err, f.Err)
+		fill("failures", out.Breaker, f.Breaker)
+		fill("failures", out.Attempt, f.Attempt)
+		r.Failures = append(r.Failures, out)
+	}
+	if len(errs) > 0 {
+		return errs[0]
+	}
+	return nil
+}
+
+func (r *Record) fillByID(in recordJSON, fill func(string, any, map[string]any)) {
+	for id, list := range in.Accounts {
+		if r.Accounts == nil {
+			r.Accounts = map[string][]*Account{}
+		}
+		for i, m := range list {
+			a := NewAccount()
+			fill(fmt.Sprintf("accounts.%s[%d]", id, i), a, m)
+			r.Accounts[id] = append(r.Accounts[id], a)
+		}
+	}
+	for id, m := range in.Profiles {
+		if r.Profiles == nil {
+			r.Profiles = map[string]*Profile{}
+		}
+		kind, _ := m["kind"].(string)
+		p := NewProfile(kind)
+		fill("profiles."+id, p, m)
+		r.Profiles[id] = p
+	}
+	for k, b := range in.Budgets {
+		if r.Budgets == nil {
+			r.Budgets = map[string]BudgetState{}
+		}
+		r.Budgets[k] = BudgetState{Spent: b.Spent, Reserved: b.Reserved, Est: b.Est, ResetMS: b.ResetMS}
+	}
+	for k, m := range in.Locks {
+		if r.Locks == nil {
+			r.Locks = map[string]Lock{}
+		}
+		var l Lock
+		fill("locks."+k, &l, m)
+		r.Locks[k] = l
+	}
+}
+
+// changed lists the fields of a fact that differ from the usual ones, by the
+// names expressions use; nil if there are none.
+func changed[T any](v, usual *T) map[string]any {
+	if v == nil {
+		return nil
+	}
+	return changedFields(reflect.ValueOf(v).Elem(), reflect.ValueOf(usual).Elem())
+}
+
+func changedFields(v, usual reflect.Value) map[string]any {
+	var out map[string]any
+	put := func(k string, x any) {
+		if out == nil {
+			out = map[string]any{}
+		}
+		out[k] = x
+	}
+	for i := 0; i < v.NumField(); i++ {
+		tag := v.Type().Field(i).Tag.Get("expr")
+		if tag == "" || tag == "-" {
+			continue
+		}
+		f, u := v.Field(i), usual.Field(i)
+		switch f.Kind() {
+		case reflect.Struct:
+			if m := changedFields(f, u); m != nil {
+				put(tag, m)
+			}
+		case reflect.Map, reflect.Slice:
+			if f.Len() > 0 {
+				put(tag, f.Interface())
+			}
+		case reflect.Pointer:
+			if !f.IsNil() {
+				put(tag, f.Elem().Interface())
+			}
+		default:
+			if !f.Equal(u) {
+				put(tag, f.Interface())
+			}
+		}
+	}
+	return out
+}
