@@ -48,7 +48,8 @@ type Provider struct {
 	Origin string
 	Pos    config.Pos
 
-	byID map[string]*Model
+	byID    map[string]*Model
+	targets map[string]Target
 }
 
 // Model is one model of one provider.
@@ -111,13 +112,6 @@ type ComboConfig struct {
 	Timeout             time.Duration
 	ConcurrencyPerModel int
 	QueueTimeout        time.Duration
-}
-
-// Query is a model name to resolve.
-type Query struct {
-	Model string
-	// Active reports whether a provider has an account in rotation; nil = all.
-	Active func(provider string) bool
 }
 
 // Thinking is what a suffix asked for. The zero value means nothing was asked.
