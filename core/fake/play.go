@@ -224,7 +224,7 @@ func (p *player) stream() {
 
 // event sends one event; false ends the stream.
 func (p *player) event(i int, e cases.Event, last bool) bool {
-	if !p.pause() {
+	if !p.pause(i) {
 		return false
 	}
 	wire := cases.AppendEvent(nil, p.r.Dialect, e)
@@ -262,13 +262,17 @@ func (p *player) event(i int, e cases.Event, last bool) bool {
 	return p.hr.Context().Err() == nil
 }
 
-// pause waits for the gate and the pace; false means that the client is gone.
-func (p *player) pause() bool {
+// pause waits for the gate and the pace of event i; false means that the client is gone.
+func (p *player) pause(i int) bool {
+	gate := p.reply.Gate
+	if i < p.reply.GateAfter {
+		gate = nil
+	}
 	var timer <-chan time.Time
 	if p.reply.Pace > 0 {
 		timer = time.After(p.reply.Pace)
 	}
-	return await(p, p.reply.Gate) && await(p, timer)
+	return await(p, gate) && await(p, timer)
 }
 
 // await receives from a channel, at once when it is nil; false means that the

@@ -41,8 +41,9 @@ type Reply struct {
 	// Pace is the pause between the events of a stream.
 	Pace time.Duration
 	// Gate, when set, holds every event of a stream until a value can be received;
-	// a closed gate lets all pass.
-	Gate <-chan struct{}
+	// a closed gate lets all pass. The first GateAfter events do not wait.
+	Gate      <-chan struct{}
+	GateAfter int
 	// Fault spoils the transport.
 	Fault Fault
 }
