@@ -161,10 +161,7 @@ func (w *wire) exchange(ctx context.Context, format string, body []byte, stream 
 		model := "any"
 		if m, ok := doc.Get(body, "model"); ok {
 			model = strings.Trim(string(m), `"`)
-			var err error
-			if body, err = doc.Delete(nil, body, "model"); err != nil {
-				return answer{}, err
-			}
+			body, _ = doc.Delete(nil, body, "model")
 		}
 		path = "/v1beta/models/" + model + verb
 	}
@@ -203,7 +200,7 @@ func (w *wire) Request(ctx context.Context, j cases.Job) ([]byte, error) {
 }
 
 // clientRequest is the request that the answer is for.
-func (w *wire) clientRequest(j cases.Job, stream bool) ([]byte, error) {
+func (w *wire) clientRequest(j cases.Job, stream bool) []byte {
 	body := j.Ctx.Request
 	if body == nil {
 		body = []byte(map[string]string{
@@ -220,24 +217,17 @@ func (w *wire) clientRequest(j cases.Job, stream bool) ([]byte, error) {
 		"gemini":           {"contents", `[{"role":"user","parts":[{"text":"hi"}]}]`},
 	}[j.To]
 	if old, ok := doc.Get(body, turn[0]); !ok || strings.TrimSpace(string(old)) == "[]" || strings.TrimSpace(string(old)) == `""` {
-		var err error
-		if body, err = doc.Set(nil, body, []byte(turn[1]), turn[0]); err != nil {
-			return nil, err
-		}
+		body, _ = doc.Set(nil, body, []byte(turn[1]), turn[0])
 	}
-	if j.To == "gemini" {
-		return body, nil
+	if j.To != "gemini" {
+		body, _ = doc.Set(nil, body, fmt.Appendf(nil, "%v", stream), "stream")
 	}
-	return doc.Set(nil, body, fmt.Appendf(nil, "%v", stream), "stream")
+	return body
 }
 
 // Response implements cases.Translator.
 func (w *wire) Response(ctx context.Context, j cases.Job) ([]byte, error) {
-	body, err := w.clientRequest(j, false)
-	if err != nil {
-		return nil, err
-	}
-	a, err := w.exchange(ctx, j.To, body, false)
+	a, err := w.exchange(ctx, j.To, w.clientRequest(j, false), false)
 	if err != nil {
 		return nil, err
 	}
@@ -252,11 +242,7 @@ func (w *wire) Collect(ctx context.Context, j cases.Job) ([]byte, error) { retur
 
 // Stream implements cases.Translator.
 func (w *wire) Stream(ctx context.Context, j cases.Job) ([]cases.Event, error) {
-	body, err := w.clientRequest(j, true)
-	if err != nil {
-		return nil, err
-	}
-	a, err := w.exchange(ctx, j.To, body, true)
+	a, err := w.exchange(ctx, j.To, w.clientRequest(j, true), true)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,9 @@ type Translator struct {
 	// ElideAt is the string length above which request strings are replaced by
 	// body tokens; 0 means the host's usual threshold.
 	ElideAt int
+	// Degraded, when set, is told which fields a translation dropped or weakened,
+	// in the client's names.
+	Degraded func(fields []string)
 
 	host *host.Host
 }
@@ -52,8 +55,11 @@ func (t *Translator) Request(ctx context.Context, j cases.Job) ([]byte, error) {
 	gen := t.host.Current()
 	defer gen.Release()
 	d, err := doc.Elide(j.Body, doc.Options{Threshold: t.ElideAt})
-	if err != nil {
-		return nil, err
+	switch {
+	case errors.Is(err, doc.ErrTooLarge):
+		return nil, failure(ctx, gen, j.From, fault.Wrap(fault.BodyTooLarge, err, err.Error()))
+	case err != nil:
+		return nil, failure(ctx, gen, j.From, fault.Wrap(fault.InvalidBody, err, err.Error()))
 	}
 	defer d.Release()
 	tr := translation(j)
@@ -62,6 +68,7 @@ func (t *Translator) Request(ctx context.Context, j cases.Job) ([]byte, error) {
 	if err != nil {
 		return nil, failure(ctx, gen, j.From, err)
 	}
+	t.degraded(out.Degraded)
 	return d.Inflate(nil, out.Body, maxBody)
 }
 
@@ -75,7 +82,14 @@ func (t *Translator) Response(ctx context.Context, j cases.Job) ([]byte, error) 
 	if err != nil {
 		return nil, failure(ctx, gen, j.To, err)
 	}
+	t.degraded(out.Degraded)
 	return out.Body, nil
+}
+
+func (t *Translator) degraded(fields []string) {
+	if t.Degraded != nil && len(fields) > 0 {
+		t.Degraded(fields)
+	}
 }
 
 // Stream implements [cases.Translator].
@@ -116,6 +130,7 @@ func (t *Translator) stream(ctx context.Context, j cases.Job, emit func(abi.Fram
 	if err != nil {
 		return nil, failure(ctx, gen, j.To, err)
 	}
+	t.degraded(s.Degraded())
 	return s.Body(), nil
 }
 
