@@ -6,8 +6,17 @@ import (
 	"github.com/omniroute/omniroute/core/policy"
 )
 
-// defaultPreset is the preset of a file that names none.
-const defaultPreset = "modern"
+// DefaultPreset is the preset of a configuration that names none.
+const DefaultPreset = "modern"
+
+// PolicyLayers are the rules a configuration brings, read without opening anything else.
+func PolicyLayers(opt Options) ([]policy.Layer, error) {
+	conf, problems := opt.load()
+	if conf == nil {
+		return nil, &ConfigError{problems}
+	}
+	return layers(conf), nil
+}
 
 // layers of rules that a configuration brings: its own section, then its includes.
 func layers(snap *config.Snapshot) []policy.Layer {
@@ -15,12 +24,12 @@ func layers(snap *config.Snapshot) []policy.Layer {
 	for _, src := range snap.Policies {
 		l := policy.Layer{File: src.File, Data: src.Data, Node: src.Node, Level: policy.LevelFile}
 		if !src.Included {
-			l.DefaultPreset = defaultPreset
+			l.DefaultPreset = DefaultPreset
 		}
 		list = append(list, l)
 	}
 	if len(list) == 0 {
-		list = append(list, policy.Layer{Level: policy.LevelFile, DefaultPreset: defaultPreset})
+		list = append(list, policy.Layer{Level: policy.LevelFile, DefaultPreset: DefaultPreset})
 	}
 	return list
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-json"
@@ -106,18 +108,72 @@ func (a *app) printRequest(r control.Request) error {
 		fmt.Fprintln(a.out, "\nNo trace was kept of this request.")
 		return nil
 	}
-	var trace policy.Trace
-	if err := json.Unmarshal(r.Trace, &trace); err != nil {
-		return fmt.Errorf("the stored trace cannot be read: %w", err)
+	t, err := readTrace(r.Trace)
+	if err != nil {
+		return err
 	}
+	line("names", "%s", strings.Join(t.Path, " > "))
+	line("targets", "%s", strings.Join(t.Targets, ", "))
 	fmt.Fprintln(a.out)
-	return a.printTrace(&trace)
+	return a.printTrace(t.Rules)
+}
+
+// storedTrace is what the request log keeps of a decision.
+type storedTrace struct {
+	Path    []string       `json:"path"` // aliases that were followed
+	Targets []string       `json:"targets"`
+	Rules   []policy.Entry `json:"rules"`
+	Record  *policy.Record `json:"record"` // the facts, to decide again
+}
+
+func readTrace(raw []byte) (t storedTrace, err error) {
+	if err = json.Unmarshal(raw, &t); err != nil {
+		err = fmt.Errorf("the stored trace cannot be read: %w", err)
+	}
+	return t, err
+}
+
+// eachRequest gives f the trace of every recorded request since a moment, oldest first.
+func (a *app) eachRequest(cmd *cobra.Command, since time.Time, f func(context.Context, storedTrace) error) error {
+	return a.withDesk(cmd, func(ctx context.Context, desk control.Desk) error {
+		var ids []string
+		filter := ledger.Filter{Since: since, Limit: 200}
+		for {
+			page, err := desk.Requests(ctx, filter)
+			if err != nil {
+				return err
+			}
+			for _, e := range page.Entries {
+				ids = append(ids, e.ID)
+			}
+			if filter.Cursor = page.Next; filter.Cursor == "" {
+				break
+			}
+		}
+		for _, id := range slices.Backward(ids) {
+			r, err := desk.Request(ctx, id)
+			if err != nil {
+				return err
+			}
+			if len(r.Trace) == 0 {
+				continue
+			}
+			t, err := readTrace(r.Trace)
+			if err != nil {
+				return err
+			}
+			if err := f(ctx, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // printTrace shows each rule that was asked, grouped by hook in the order they ran.
-func (a *app) printTrace(trace *policy.Trace) error {
+func (a *app) printTrace(rules []policy.Entry) error {
 	var rows [][]string
-	for _, e := range trace.Entries {
+	for _, e := range rules {
 		rows = append(rows, []string{e.Hook, e.Rule, e.Candidate, entryAnswer(e)})
 	}
 	return table(a.out, []string{"hook", "rule", "about", "answer"}, rows)
@@ -132,12 +188,8 @@ func entryAnswer(e policy.Entry) string {
 		text = "dropped: " + valueText(e.Value)
 	case e.Rank > 0:
 		text = "rank " + strconv.Itoa(e.Rank)
-		for i, k := range e.Keys {
-			sep := ", "
-			if i == 0 {
-				sep = " by "
-			}
-			text += sep + strconv.FormatFloat(k, 'g', 6, 64)
+		if len(e.Keys) > 0 {
+			text += " by " + keysText(e.Keys)
 		}
 	case e.Matched:
 		text = valueText(e.Value)
@@ -149,6 +201,14 @@ func entryAnswer(e policy.Entry) string {
 		text += "; " + p.Expr + " = " + valueText(p.Value)
 	}
 	return text
+}
+
+func keysText(keys []float64) string {
+	list := make([]string, len(keys))
+	for i, k := range keys {
+		list[i] = strconv.FormatFloat(k, 'g', 6, 64)
+	}
+	return strings.Join(list, ", ")
 }
 
 func valueText(v any) string {

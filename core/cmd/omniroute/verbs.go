@@ -10,6 +10,8 @@ func (a *app) verbs() []*cobra.Command {
 		a.keyVerb(),
 		a.providerVerb(),
 		a.translateVerb(),
+		a.policyVerb(),
+		a.pluginVerb(),
 		a.requestsVerb(),
 		a.explainVerb(),
 		a.versionVerb(),
