@@ -3,12 +3,8 @@ package claude
 import (
 	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/hub/media"
+	"github.com/omniroute/omniroute/sdk/hub/repair"
 	"github.com/omniroute/omniroute/sdk/jsn"
-)
-
-const (
-	schemaHint = `Respond only with a JSON object that conforms to this JSON Schema:\n`
-	objectHint = `Respond only with a valid JSON object.`
 )
 
 // marks decides which cache marks are sent: the last four in prompt order (A-2), and
@@ -145,14 +141,8 @@ func (w *writer) systemBlocks(dst []byte) []byte {
 	}
 	if w.r.Format.Kind != "" && !w.nativeFormat() {
 		w.c.Drop("response_format")
-		dst = append(jsn.Sep(dst), `{"type":"text","text":"`...)
-		if w.r.Format.Kind == hub.FormatSchema {
-			dst = append(dst, schemaHint...)
-			dst = w.t.AppendQuoted(dst, jsn.AppendCompact(nil, w.r.Format.Schema))
-		} else {
-			dst = append(dst, objectHint...)
-		}
-		dst = append(dst, '"', '}')
+		hint := hub.Part{Text: repair.FormatHint(w.t, &w.r.Format)}
+		dst = w.block(jsn.Sep(dst), &hint)
 		empty = false
 	}
 	if empty {

@@ -3,6 +3,7 @@ package openai
 import (
 	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/hub/caps"
+	"github.com/omniroute/omniroute/sdk/hub/chat"
 	"github.com/omniroute/omniroute/sdk/hub/media"
 	"github.com/omniroute/omniroute/sdk/hub/repair"
 	"github.com/omniroute/omniroute/sdk/jsn"
@@ -54,6 +55,7 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 	if err := media.Refuse(c, r, takes); err != nil {
 		return dst, err
 	}
+	repair.LiftMedia(r)
 	repair.Tools(c, r, repair.ToolOptions{})
 	repair.Names(c, r, repair.RuleOf(Name))
 
@@ -104,9 +106,6 @@ func (w *writer) messages(dst []byte) []byte {
 			dst = w.assistant(dst, m)
 		case hub.Tool:
 			dst = w.result(dst, m)
-			if i+1 == len(ms) || ms[i+1].Role != hub.Tool {
-				dst = w.lifted(dst, ms[:i+1])
-			}
 		case hub.User:
 			dst = w.user(dst, m)
 		default:
@@ -163,47 +162,9 @@ func (w *writer) user(dst []byte, m *hub.Message) []byte {
 	}
 	dst = append(dst, '[')
 	for i := range m.Parts {
-		dst = appendPart(dst, &m.Parts[i])
+		dst = chat.AppendPart(dst, &m.Parts[i])
 	}
 	return append(dst, ']', '}')
-}
-
-func appendPart(dst []byte, p *hub.Part) []byte {
-	dst = append(jsn.Sep(dst), '{')
-	switch p.Kind {
-	case hub.PartImage:
-		dst = append(dst, `"type":"image_url","image_url":{"url":"`...)
-		if m := p.Media; len(m.Data) > 0 {
-			dst = media.AppendDataURL(dst, m.MIME, m.Data)
-		} else {
-			dst = append(dst, m.URL...)
-		}
-		dst = append(dst, '"')
-		if len(p.Media.Detail) > 0 {
-			dst = jsn.AppendStrMember(dst, "detail", p.Media.Detail)
-		}
-		dst = append(dst, '}')
-	case hub.PartAudio:
-		dst = append(dst, `"type":"input_audio","input_audio":{`...)
-		dst = jsn.AppendStrMember(dst, "data", p.Media.Data)
-		dst = jsn.AppendStringMember(dst, "format", media.AudioFormat(p.Media.MIME))
-		dst = append(dst, '}')
-	case hub.PartFile:
-		dst = append(dst, `"type":"file","file":{`...)
-		dst = jsn.AppendKey(dst, "filename")
-		if len(p.Media.Name) > 0 {
-			dst = jsn.AppendStr(dst, p.Media.Name)
-		} else {
-			dst = jsn.AppendString(dst, media.FileName(p.Media.MIME))
-		}
-		dst = append(jsn.AppendKey(dst, "file_data"), '"')
-		dst = media.AppendDataURL(dst, p.Media.MIME, p.Media.Data)
-		dst = append(dst, '"', '}')
-	default:
-		dst = append(dst, `"type":"text"`...)
-		dst = jsn.AppendStrMember(dst, "text", p.Text)
-	}
-	return append(dst, '}')
 }
 
 func (w *writer) assistant(dst []byte, m *hub.Message) []byte {
@@ -229,67 +190,19 @@ func (w *writer) assistant(dst []byte, m *hub.Message) []byte {
 	if len(m.Calls) > 0 {
 		dst = append(jsn.AppendKey(dst, "tool_calls"), '[')
 		for i := range m.Calls {
-			dst = appendCall(dst, w.t, &m.Calls[i])
+			dst = chat.AppendCall(dst, w.t, &m.Calls[i])
 		}
 		dst = append(dst, ']')
 	}
 	return append(dst, '}')
 }
 
-// appendCall appends one finished tool call.
-func appendCall(dst []byte, t jsn.Tokens, k *hub.Call) []byte {
-	dst = append(jsn.Sep(dst), '{')
-	dst = jsn.AppendStringMember(dst, "id", k.ID)
-	dst = append(dst, `,"type":"function","function":{`...)
-	dst = jsn.AppendStringMember(dst, "name", k.Name)
-	dst = append(jsn.AppendKey(dst, "arguments"), '"')
-	dst = k.Args.AppendString(dst, t)
-	return append(dst, '"', '}', '}')
-}
-
 func (w *writer) result(dst []byte, m *hub.Message) []byte {
 	dst = append(jsn.Sep(dst), `{"role":"tool"`...)
 	dst = jsn.AppendStringMember(dst, "tool_call_id", m.CallID)
 	dst = append(jsn.AppendKey(dst, "content"), '"')
-	switch {
-	case hasText(m.Parts):
-		dst = appendTexts(dst, m.Parts, `\n`)
-	case len(m.Parts) > 0:
-		dst = append(dst, "(see attached media)"...)
-	}
+	dst = appendTexts(dst, m.Parts, `\n`)
 	return append(dst, '"', '}')
-}
-
-// lifted appends the user message with the media of the results that end ms (M-5).
-func (w *writer) lifted(dst []byte, ms []hub.Message) []byte {
-	from := len(ms)
-	for from > 0 && ms[from-1].Role == hub.Tool {
-		from--
-	}
-	open := false
-	for i := from; i < len(ms); i++ {
-		named := false
-		for j := range ms[i].Parts {
-			p := &ms[i].Parts[j]
-			if p.Kind == hub.PartText {
-				continue
-			}
-			if !open {
-				dst = append(jsn.Sep(dst), `{"role":"user","content":[`...)
-				open = true
-			}
-			if !named {
-				label := hub.Part{Text: jsn.Lit("Media returned by tool call " + ms[i].CallID + ":")}
-				dst = appendPart(dst, &label)
-				named = true
-			}
-			dst = appendPart(dst, p)
-		}
-	}
-	if open {
-		dst = append(dst, ']', '}')
-	}
-	return dst
 }
 
 func (w *writer) tools(dst []byte) []byte {

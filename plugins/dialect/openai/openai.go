@@ -2,11 +2,11 @@ package openai
 
 import (
 	"github.com/omniroute/omniroute/sdk/hub"
-	"github.com/omniroute/omniroute/sdk/jsn"
+	"github.com/omniroute/omniroute/sdk/hub/chat"
 )
 
 // Name of the format.
-const Name = "openai"
+const Name = chat.Name
 
 type dialect struct{}
 
@@ -25,6 +25,27 @@ func (dialect) AppendPassthrough(c *hub.Ctx, dst, body []byte) ([]byte, error) {
 	return hub.AppendPatched(dst, body, c.Model), nil
 }
 
+// ParseRequest implements hub.Dialect.
+func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
+	return chat.ParseRequest(c, body)
+}
+
+// ParseResponse implements hub.Dialect.
+func (dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
+	return chat.ParseResponse(c, body)
+}
+
+// AppendResponse implements hub.Dialect.
+func (dialect) AppendResponse(c *hub.Ctx, dst []byte, r *hub.Response) ([]byte, error) {
+	return chat.AppendResponse(c, dst, r)
+}
+
+// NewDecoder implements hub.Dialect.
+func (dialect) NewDecoder(c *hub.Ctx) hub.Decoder { return chat.NewDecoder(c) }
+
+// NewEncoder implements hub.Dialect.
+func (dialect) NewEncoder(c *hub.Ctx) hub.Encoder { return chat.NewEncoder(c) }
+
 // ParseError implements hub.Dialect.
 func (dialect) ParseError(c *hub.Ctx, body []byte) *hub.Error {
 	return hub.ReadError(c.Status, body)
@@ -33,57 +54,4 @@ func (dialect) ParseError(c *hub.Ctx, body []byte) *hub.Error {
 // AppendError implements hub.Dialect.
 func (dialect) AppendError(_ *hub.Ctx, dst []byte, e *hub.Error) []byte {
 	return hub.AppendOpenAIError(dst, e)
-}
-
-// client is what an answer takes from the client's request.
-type client struct {
-	model string
-	usage bool // the usage chunk was asked for
-}
-
-func readClient(c *hub.Ctx) client {
-	var k client
-	for it := jsn.Object(c.Request); it.Next(); {
-		switch string(it.Key()) {
-		case "model":
-			k.model = c.Tokens().Decode(jsn.StrOf(it.Value()))
-		case "stream_options":
-			k.usage = jsn.IsTrue(jsn.Get(it.Value(), "include_usage"))
-		}
-	}
-	return k
-}
-
-// toolNames lists the tool names of the client's request: definitions, then history.
-func toolNames(c *hub.Ctx) []string {
-	t := c.Tokens()
-	var names, history []string
-	add := func(list *[]string, v []byte) {
-		if s := jsn.StrOf(v); len(s) > 0 {
-			*list = append(*list, t.Decode(s))
-		}
-	}
-	for it := jsn.Object(c.Request); it.Next(); {
-		switch string(it.Key()) {
-		case "tools":
-			for el := jsn.Array(it.Value()); el.Next(); {
-				def := el.Value()
-				for _, path := range [...]string{"function", "custom"} {
-					add(&names, jsn.Get(def, path, "name"))
-				}
-				add(&names, jsn.Get(def, "name"))
-			}
-		case "functions":
-			for el := jsn.Array(it.Value()); el.Next(); {
-				add(&names, jsn.Get(el.Value(), "name"))
-			}
-		case "messages":
-			for m := jsn.Array(it.Value()); m.Next(); {
-				for el := jsn.Array(jsn.Get(m.Value(), "tool_calls")); el.Next(); {
-					add(&history, jsn.Get(el.Value(), "function", "name"))
-				}
-			}
-		}
-	}
-	return append(names, history...)
 }

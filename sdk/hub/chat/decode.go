@@ -1,4 +1,4 @@
-package openai
+package chat
 
 import (
 	"strings"
@@ -17,6 +17,7 @@ type decoder struct {
 	// text and thought are bound once; the splitter calls them per fragment.
 	text, thought func(jsn.Str)
 
+	tags    bool // think tags are looked for
 	started bool
 	output  bool // something other than the start came
 	refusal bool
@@ -35,9 +36,12 @@ type call struct {
 	args  []byte
 }
 
-// NewDecoder implements hub.Dialect.
-func (dialect) NewDecoder(c *hub.Ctx) hub.Decoder {
-	d := &decoder{c: c, latest: -1}
+// NewDecoder reads a stream of chat completion chunks. Think tags in its text become
+// reasoning (W-4).
+func NewDecoder(c *hub.Ctx) hub.Decoder { return newDecoder(c, c.Provider != official) }
+
+func newDecoder(c *hub.Ctx, tags bool) *decoder {
+	d := &decoder{c: c, latest: -1, tags: tags}
 	d.text = func(s jsn.Str) { d.send(hub.ChunkText, s) }
 	d.thought = func(s jsn.Str) { d.send(hub.ChunkReasoning, s) }
 	return d
@@ -211,7 +215,7 @@ func (d *decoder) delta(raw []byte) {
 func (d *decoder) content(s jsn.Str) {
 	switch {
 	case len(s) == 0:
-	case d.c.Provider == official:
+	case !d.tags:
 		d.text(s)
 	default:
 		d.think.Feed(s, d.text, d.thought)

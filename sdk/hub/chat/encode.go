@@ -1,4 +1,4 @@
-package openai
+package chat
 
 import (
 	"github.com/omniroute/omniroute/sdk/hub"
@@ -15,10 +15,8 @@ type encoder struct {
 	emit  func(hub.Event)
 	names func(string) string
 
-	head    []byte // everything up to the choices
-	buf     []byte
-	start   hub.Chunk
-	created int64
+	head []byte // everything up to the choices
+	buf  []byte
 
 	sent   bool
 	done   bool
@@ -28,8 +26,8 @@ type encoder struct {
 	err    error
 }
 
-// NewEncoder implements hub.Dialect.
-func (dialect) NewEncoder(c *hub.Ctx) hub.Encoder {
+// NewEncoder writes a stream of chat completion chunks.
+func NewEncoder(c *hub.Ctx) hub.Encoder {
 	e := &encoder{c: c, k: readClient(c)}
 	e.seq = stream.NewSequencer(c, e.take)
 	e.seq.Parallel = true

@@ -1,4 +1,4 @@
-package openai
+package chat
 
 import (
 	"github.com/omniroute/omniroute/sdk/hub"
@@ -13,8 +13,8 @@ type parser struct {
 	r *hub.Request
 }
 
-// ParseRequest implements hub.Dialect.
-func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
+// ParseRequest reads a chat completions request.
+func ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	body, err := hub.CheckBody(c, body)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,6 @@ func (p *parser) field(key string, v []byte) {
 		}
 	case "reasoning_effort":
 		r.Thinking = hub.Effort(p.t.Decode(jsn.StrOf(v)))
-		r.Visible = r.Thinking.Mode != "" && r.Thinking.Mode != hub.ThinkOff
 	case "response_format":
 		r.Format = readFormat(v)
 	case "x_omni":

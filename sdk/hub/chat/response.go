@@ -1,4 +1,4 @@
-package openai
+package chat
 
 import (
 	"github.com/omniroute/omniroute/sdk/hub"
@@ -10,8 +10,13 @@ import (
 // official is the one provider of this format whose text never holds think tags.
 const official = "openai"
 
-// ParseResponse implements hub.Dialect.
-func (dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
+// ParseResponse reads a chat completion. Think tags in its text become reasoning
+// (W-4).
+func ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
+	return parseResponse(c, body, c.Provider != official)
+}
+
+func parseResponse(c *hub.Ctx, body []byte, tags bool) (*hub.Response, error) {
 	body, err := hub.CheckAnswer(body)
 	if err != nil {
 		return nil, err
@@ -46,14 +51,14 @@ func (dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
 		}
 		return nil, hub.ErrEmpty()
 	}
-	if err := readChoice(c, r, &k, choice); err != nil {
+	if err := readChoice(c, r, &k, choice, tags); err != nil {
 		return nil, err
 	}
 	r.Usage = k.usage()
 	return r, nil
 }
 
-func readChoice(c *hub.Ctx, r *hub.Response, k *counters, choice []byte) error {
+func readChoice(c *hub.Ctx, r *hub.Response, k *counters, choice []byte, tags bool) error {
 	var message, fail []byte
 	for it := jsn.Object(choice); it.Next(); {
 		v := it.Value()
@@ -75,7 +80,7 @@ func readChoice(c *hub.Ctx, r *hub.Response, k *counters, choice []byte) error {
 	if r.NativeFinish == "error" || !jsn.IsNull(fail) && r.NativeFinish == "" {
 		return hub.ReadError(0, choice)
 	}
-	readMessage(c, r, message)
+	readMessage(c, r, message, tags)
 	if r.NativeFinish == "" && len(r.Items) == 0 {
 		return hub.ErrEmpty()
 	}
@@ -84,7 +89,7 @@ func readChoice(c *hub.Ctx, r *hub.Response, k *counters, choice []byte) error {
 	return nil
 }
 
-func readMessage(c *hub.Ctx, r *hub.Response, message []byte) {
+func readMessage(c *hub.Ctx, r *hub.Response, message []byte, tags bool) {
 	var content, refusal, reasoning, calls, legacy, images []byte
 	for it := jsn.Object(message); it.Next(); {
 		v := it.Value()
@@ -120,7 +125,7 @@ func readMessage(c *hub.Ctx, r *hub.Response, message []byte) {
 		addThought(s)
 	}
 	text := joinContent(content, r)
-	if c.Provider != official && reasoning == nil && len(text) > 0 {
+	if tags && reasoning == nil && len(text) > 0 {
 		var think stream.ThinkSplitter
 		var plain jsn.Str
 		take := func(s jsn.Str) { plain = append(plain, s...) }
@@ -181,8 +186,8 @@ func readImage(v []byte) (m hub.Media, ok bool) {
 	return imageOf(url), len(url) > 0
 }
 
-// AppendResponse implements hub.Dialect.
-func (dialect) AppendResponse(c *hub.Ctx, dst []byte, r *hub.Response) ([]byte, error) {
+// AppendResponse writes a chat completion.
+func AppendResponse(c *hub.Ctx, dst []byte, r *hub.Response) ([]byte, error) {
 	k := readClient(c)
 	model := k.model
 	if model == "" {
@@ -267,7 +272,7 @@ func appendItems(c *hub.Ctx, dst []byte, items []hub.Item) []byte {
 			if items[i].Kind == hub.ItemCall {
 				call := items[i].Call
 				call.Name = names(call.Name)
-				dst = appendCall(dst, jsn.Tokens{}, &call)
+				dst = AppendCall(dst, jsn.Tokens{}, &call)
 				if len(call.GoogleSig) > 0 {
 					dst = appendGoogle(dst[:len(dst)-1], call.GoogleSig)
 					dst = append(dst, '}')
