@@ -48,11 +48,10 @@ func (r *reader) claudeMessage(m []byte) {
 		r.wrong("messages", "an array of objects")
 		return
 	}
-	role, _ := doc.String(m, "role")
+	role, content := parts(m, "content")
 	r.message(role)
-	content, ok := doc.Get(m, "content")
 	switch {
-	case !ok || isNull(content):
+	case isNull(content):
 	case kind(content) == 's':
 		r.text(content)
 	case kind(content) == 'a':
@@ -63,18 +62,18 @@ func (r *reader) claudeMessage(m []byte) {
 }
 
 func (r *reader) claudeBlock(block []byte) {
-	switch t, _ := doc.String(block, "type"); t {
-	case "text":
+	switch typed(block) {
+	case `"text"`:
 		if text, ok := doc.Get(block, "text"); ok && kind(text) == 's' {
 			r.text(text)
 		}
-	case "image":
+	case `"image"`:
 		r.req.Images++
 		r.claudeSource(block)
-	case "document":
+	case `"document"`:
 		r.req.Files++
 		r.claudeSource(block)
-	case "tool_result":
+	case `"tool_result"`:
 		r.req.LastRole = "tool"
 		content, _ := doc.Get(block, "content")
 		doc.Each(content, func(_ int, part []byte) bool {

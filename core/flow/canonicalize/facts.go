@@ -3,6 +3,7 @@ package canonicalize
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/omniroute/omniroute/core/doc"
@@ -64,7 +65,8 @@ type reader struct {
 	mark []byte
 	bad  *fault.Error
 
-	media int // bytes of inline media, which are no text
+	media    int      // bytes of inline media, which are no text
+	lastUser [][]byte // raw texts of the last user message
 }
 
 // message is called at the start of each message.
@@ -74,7 +76,8 @@ func (r *reader) message(role string) {
 	r.req.LastText = ""
 	if role == "user" {
 		r.req.Turn++
-		r.req.LastUserText, r.req.LastUserChars = "", 0
+		r.req.LastUserText = ""
+		r.lastUser = r.lastUser[:0]
 	}
 }
 
@@ -82,7 +85,7 @@ func (r *reader) message(role string) {
 func (r *reader) text(raw []byte) {
 	role := r.req.LastRole
 	if role == "user" {
-		r.req.LastUserChars += r.chars(raw)
+		r.lastUser = append(r.lastUser, raw)
 	}
 	if !r.want.Texts {
 		return
@@ -147,12 +150,12 @@ func (r *reader) str(raw []byte, limit int) string {
 // trimEscape cuts b back so that it ends neither within an escape sequence nor
 // within a character.
 func trimEscape(b []byte) []byte {
-	for i := max(0, len(b)-12); i < len(b); {
+	for i := 0; i < len(b); {
 		n := 1
 		switch {
 		case b[i] == '\\' && i+1 < len(b) && b[i+1] == 'u':
 			n = 6
-			if i+3 < len(b) && (b[i+2]|0x20) == 'd' && b[i+3] >= '8' { // half of a surrogate pair
+			if i+3 < len(b) && b[i+2]|0x20 == 'd' && strings.IndexByte("89abAB", b[i+3]) >= 0 { // first half of a surrogate pair
 				n = 12
 			}
 		case b[i] == '\\':
@@ -210,6 +213,9 @@ func (r *reader) inline(raw []byte) {
 func (r *reader) finish() {
 	text := len(r.d.Original()) - r.media
 	r.req.TokensIn = (text+3)/4 + r.req.Images*imageTokens
+	for _, raw := range r.lastUser {
+		r.req.LastUserChars += r.chars(raw)
+	}
 }
 
 // meta reads an object of strings.
@@ -272,6 +278,46 @@ func (r *reader) short(name string, raw []byte, to *string) {
 		return
 	}
 	*to = r.str(raw, 4096)
+}
+
+// parts returns the role of a message and the raw value of one other member.
+func parts(m []byte, name string) (role string, value []byte) {
+	doc.Scan(m, func(key, raw []byte) bool {
+		switch {
+		case string(key) == "role":
+			role = roleOf(raw)
+		case string(key) == name:
+			value = raw
+		}
+		return true
+	})
+	return role, value
+}
+
+// roleOf reads a role; the common ones cost no memory.
+func roleOf(raw []byte) string {
+	switch string(raw) {
+	case `"user"`:
+		return "user"
+	case `"assistant"`:
+		return "assistant"
+	case `"tool"`:
+		return "tool"
+	case `"system"`:
+		return "system"
+	case `"developer"`:
+		return "developer"
+	case `"model"`:
+		return "model"
+	}
+	role, _ := doc.String(raw)
+	return role
+}
+
+// typed returns the raw type member of an object, with its quotes.
+func typed(m []byte) string {
+	raw, _ := doc.Get(m, "type")
+	return string(raw)
 }
 
 // each walks an array member.

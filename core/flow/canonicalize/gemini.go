@@ -84,7 +84,7 @@ func (r *reader) geminiContent(c []byte) {
 		r.wrong("contents", "an array of objects")
 		return
 	}
-	role, _ := doc.String(c, "role")
+	role, list := parts(c, "parts")
 	switch role {
 	case "model":
 		role = "assistant"
@@ -92,12 +92,11 @@ func (r *reader) geminiContent(c []byte) {
 		role = "user"
 	}
 	r.message(role)
-	parts, _ := doc.Get(c, "parts")
-	if kind(parts) == 'o' {
-		r.geminiPart(parts)
+	if kind(list) == 'o' {
+		r.geminiPart(list)
 		return
 	}
-	doc.Each(parts, func(_ int, part []byte) bool { r.geminiPart(part); return true })
+	doc.Each(list, func(_ int, part []byte) bool { r.geminiPart(part); return true })
 }
 
 func (r *reader) geminiPart(part []byte) {

@@ -39,14 +39,13 @@ func (r *reader) openaiMessage(m []byte) {
 		r.wrong("messages", "an array of objects")
 		return
 	}
-	role, _ := doc.String(m, "role")
+	role, content := parts(m, "content")
 	r.message(role)
 	if role == "system" || role == "developer" {
 		r.req.HasSystem = true
 	}
-	content, ok := doc.Get(m, "content")
 	switch {
-	case !ok || isNull(content):
+	case isNull(content):
 	case kind(content) == 's':
 		r.text(content)
 	case kind(content) == 'a':
@@ -57,24 +56,24 @@ func (r *reader) openaiMessage(m []byte) {
 }
 
 func (r *reader) openaiPart(part []byte) {
-	switch t, _ := doc.String(part, "type"); t {
-	case "text", "input_text", "output_text":
+	switch typed(part) {
+	case `"text"`, `"input_text"`, `"output_text"`:
 		if text, ok := doc.Get(part, "text"); ok && kind(text) == 's' {
 			r.text(text)
 		}
-	case "image_url", "input_image":
+	case `"image_url"`, `"input_image"`:
 		r.req.Images++
 		if url, ok := doc.Get(part, "image_url", "url"); ok {
 			r.inline(url)
 		} else if url, ok := doc.Get(part, "image_url"); ok {
 			r.inline(url)
 		}
-	case "input_audio":
+	case `"input_audio"`:
 		r.req.Audio = true
 		if data, ok := doc.Get(part, "input_audio", "data"); ok {
 			r.inline(data)
 		}
-	case "file", "input_file":
+	case `"file"`, `"input_file"`:
 		r.req.Files++
 		if data, ok := doc.Get(part, "file", "file_data"); ok {
 			r.inline(data)
@@ -86,10 +85,10 @@ func (r *reader) openaiPart(part []byte) {
 
 // jsonMode reads a response_format or text.format object.
 func jsonMode(raw []byte) string {
-	switch t, _ := doc.String(raw, "type"); t {
-	case "json_object":
+	switch typed(raw) {
+	case `"json_object"`:
 		return "object"
-	case "json_schema":
+	case `"json_schema"`:
 		return "schema"
 	}
 	return ""

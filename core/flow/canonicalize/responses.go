@@ -55,25 +55,24 @@ func (r *reader) responsesInput(raw []byte) {
 }
 
 func (r *reader) responsesItem(item []byte) {
-	switch t, _ := doc.String(item, "type"); t {
-	case "", "message":
-		role, _ := doc.String(item, "role")
+	switch typed(item) {
+	case ``, `"message"`:
+		role, content := parts(item, "content")
 		r.message(role)
 		if role == "system" || role == "developer" {
 			r.req.HasSystem = true
 		}
-		content, _ := doc.Get(item, "content")
 		if kind(content) == 's' {
 			r.text(content)
 			return
 		}
 		doc.Each(content, func(_ int, part []byte) bool { r.openaiPart(part); return true })
-	case "function_call_output", "custom_tool_call_output":
+	case `"function_call_output"`, `"custom_tool_call_output"`:
 		r.message("tool")
 		if out, ok := doc.Get(item, "output"); ok && kind(out) == 's' {
 			r.text(out)
 		}
-	case "function_call", "custom_tool_call", "reasoning":
+	case `"function_call"`, `"custom_tool_call"`, `"reasoning"`:
 		r.req.LastRole = "assistant"
 	}
 }
