@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"sync"
 	"sync/atomic"
 )
 
@@ -9,11 +10,17 @@ import (
 type Holder struct {
 	current atomic.Pointer[Set]
 	last    atomic.Pointer[[]Diagnostic]
+	failed  atomic.Bool
+
+	reload  sync.Mutex // one reload at a time
+	onError func(RuleError)
 }
 
-// NewHolder returns a holder serving set.
-func NewHolder(set *Set) *Holder {
-	h := &Holder{}
+// NewHolder returns a holder serving set. onError, which may be nil, is called
+// when a rule cannot be evaluated, at most once a minute for each rule.
+func NewHolder(set *Set, onError func(RuleError)) *Holder {
+	h := &Holder{onError: onError}
+	set.OnRuleError(onError)
 	h.current.Store(set)
 	return h
 }
@@ -21,16 +28,31 @@ func NewHolder(set *Set) *Holder {
 // Current returns the set in force.
 func (h *Holder) Current() *Set { return h.current.Load() }
 
-// Reload loads layers and puts the result in force. When it has errors the old
+// Reload loads layers and puts the result in force. When it has errors, the old
 // set stays and the diagnostics are kept for Problems. Equal content is a no-op.
+// Expressions that did not change are not compiled again.
 func (h *Holder) Reload(layers ...Layer) (swapped bool, diags []Diagnostic) {
-	set, diags := Load(layers...)
+	h.reload.Lock()
+	defer h.reload.Unlock()
+	old := h.Current()
+	set, diags := LoadAfter(old, layers...)
 	h.last.Store(&diags)
-	if set == nil || set.Hash() == h.Current().Hash() {
+	h.failed.Store(set == nil)
+	if set == nil || set.Hash() == old.Hash() {
 		return false, diags
 	}
+	set.OnRuleError(h.onError)
 	h.current.Store(set)
 	return true, diags
+}
+
+// LoadAfter is Load, reusing what old compiled already.
+func LoadAfter(old *Set, layers ...Layer) (*Set, []Diagnostic) {
+	l := &loader{}
+	if old != nil {
+		l.known = old.expressions.fresh
+	}
+	return l.load(layers)
 }
 
 // Problems returns the diagnostics of the last Reload.
@@ -40,3 +62,7 @@ func (h *Holder) Problems() []Diagnostic {
 	}
 	return nil
 }
+
+// Stale tells that the last Reload failed, so that the set in force is not what
+// the files say.
+func (h *Holder) Stale() bool { return h.failed.Load() }

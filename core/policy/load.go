@@ -149,7 +149,7 @@ func (l *loader) readHook(d *document, key, val *yaml.Node, names []string) {
 		return
 	}
 	if sc := d.src.layer.Scope; sc != (Scope{}) && !slices.Contains(h.scopes, sc.kind()) {
-		d.src.report(key, Error, where{hook: h.Name}, "a %s cannot have its own %s rules", sc.kind(), h.Name)
+		d.src.report(key, Error, where{hook: h.Name}, "%s cannot have its own %s rules", withArticle(sc.kind()), h.Name)
 		return
 	}
 	for _, n := range d.src.items(val, "policies."+key.Value) {
@@ -588,4 +588,11 @@ type fieldCompiler struct {
 	src *source
 	env reflect.Type
 	w   where
+}
+
+func withArticle(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiou") {
+		return "an " + noun
+	}
+	return "a " + noun
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -57,3 +58,5 @@ func TestShippedPolicies(t *testing.T) {
 		})
 	}
 }
+
+func reflectType[T any]() reflect.Type { return reflect.TypeFor[T]() }
