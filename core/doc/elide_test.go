@@ -356,6 +356,9 @@ func TestDocConcurrentReads(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools forget under the race detector")
+	}
 	body := agentBody(52)
 	var out []byte
 	run := func() {

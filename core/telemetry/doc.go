@@ -8,7 +8,7 @@
 // like a credential (Bearer …, sk-…) never reach the output, whoever logs
 // them; a [Secret] prints as a mark wherever it goes.
 //
-// [Metrics] owns a Prometheus registry with the metrics of the gateway under
-// documented names, and bounds the number of label values, so that no client
-// can grow it without end.
+// [Metrics] owns a Prometheus registry. Whoever measures something asks it for
+// a counter, gauge or histogram by name; the number of series of each is
+// bounded, so that no client can grow them without end.
 package telemetry
