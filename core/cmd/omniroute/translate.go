@@ -14,6 +14,7 @@ import (
 
 	"github.com/omniroute/omniroute/core/boot"
 	"github.com/omniroute/omniroute/core/cases"
+	"github.com/omniroute/omniroute/core/cases/guest"
 	"github.com/omniroute/omniroute/core/doc"
 )
 
@@ -32,16 +33,13 @@ func (a *app) translateVerb() *cobra.Command {
 }
 
 // withLab runs f with the plugins loaded.
-func (a *app) withLab(cmd *cobra.Command, f func(context.Context, *lab) error) error {
+func (a *app) withLab(cmd *cobra.Command, f func(context.Context, *guest.Translator) error) error {
 	ctx := cmd.Context()
 	h, release, err := boot.OpenPlugins(ctx, a.quiet())
 	if err != nil {
 		return a.configError(err)
 	}
-	gen := h.Current()
-	err = f(ctx, &lab{gen: gen})
-	gen.Release()
-	return errors.Join(err, release())
+	return errors.Join(f(ctx, guest.New(h)), release())
 }
 
 func (a *app) translateOne(kind, short, example string) *cobra.Command {
@@ -61,9 +59,9 @@ func (a *app) translateOne(kind, short, example string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.withLab(cmd, func(ctx context.Context, l *lab) error {
-				l.degraded = func(fields []string) { fmt.Fprintf(a.err, "degraded: %s\n", strings.Join(fields, ", ")) }
-				return a.translate(ctx, l, kind, j, input)
+			return a.withLab(cmd, func(ctx context.Context, tr *guest.Translator) error {
+				tr.Degraded = func(fields []string) { fmt.Fprintf(a.err, "degraded: %s\n", strings.Join(fields, ", ")) }
+				return a.translate(ctx, tr, kind, j, input)
 			})
 		},
 	}
@@ -75,26 +73,26 @@ func (a *app) translateOne(kind, short, example string) *cobra.Command {
 	return c
 }
 
-func (a *app) translate(ctx context.Context, l *lab, kind string, j cases.Job, input []byte) error {
+func (a *app) translate(ctx context.Context, tr *guest.Translator, kind string, j cases.Job, input []byte) error {
 	var body []byte
 	var err error
 	switch {
 	case kind == cases.KindRequest:
 		j.Body = input
-		body, err = l.Request(ctx, j)
+		body, err = tr.Request(ctx, j)
 	case kind == cases.KindResponse:
 		j.Body = input
-		body, err = l.Response(ctx, j)
+		body, err = tr.Response(ctx, j)
 	default:
 		if j.Events, err = streamInput(j.From, input); err != nil {
 			return usagef("standard input: %w", err)
 		}
 		if j.Ctx.Collect {
-			body, err = l.Collect(ctx, j)
+			body, err = tr.Collect(ctx, j)
 			break
 		}
 		var events []cases.Event
-		if events, err = l.Stream(ctx, j); err == nil {
+		if events, err = tr.Stream(ctx, j); err == nil {
 			body = bytes.TrimSuffix(cases.AppendWire(nil, j.To, events), []byte("\n"))
 		}
 	}
@@ -144,8 +142,8 @@ func (a *app) translateCases() *cobra.Command {
 				}
 				list = append(list, more...)
 			}
-			return a.withLab(cmd, func(ctx context.Context, l *lab) error {
-				return a.runCases(ctx, l, list, strings.EqualFold(show, "all"), cases.RunOptions{Rechunk: rechunk, Seed: seed})
+			return a.withLab(cmd, func(ctx context.Context, tr *guest.Translator) error {
+				return a.runCases(ctx, tr, list, strings.EqualFold(show, "all"), cases.RunOptions{Rechunk: rechunk, Seed: seed})
 			})
 		},
 	}
@@ -165,11 +163,11 @@ type caseResult struct {
 	Error    *outError       `json:"error,omitempty"`
 }
 
-func (a *app) runCases(ctx context.Context, l *lab, list []*cases.Case, all bool, opt cases.RunOptions) error {
+func (a *app) runCases(ctx context.Context, tr *guest.Translator, list []*cases.Case, all bool, opt cases.RunOptions) error {
 	var sum cases.Summary
 	results := []caseResult{}
 	for _, c := range list {
-		r := cases.RunWith(ctx, c, l, opt)
+		r := cases.RunWith(ctx, c, tr, opt)
 		sum.Add(r)
 		if r.Passed() && !all {
 			continue
@@ -271,14 +269,14 @@ type batchLine struct {
 	Error  *outError       `json:"error,omitempty"`
 }
 
-func (a *app) batch(ctx context.Context, l *lab) error {
+func (a *app) batch(ctx context.Context, tr *guest.Translator) error {
 	in := bufio.NewReaderSize(a.in, 1<<20)
 	out := bufio.NewWriter(a.out)
 	bad := false
 	for n := 1; ; n++ {
 		line, end := in.ReadBytes('\n')
 		if text := bytes.TrimSpace(line); len(text) > 0 {
-			answer, failed := batchOne(ctx, l, text)
+			answer, failed := batchOne(ctx, tr, text)
 			if failed != nil { // an answer all the same: there are as many lines out as in
 				bad = true
 				fmt.Fprintf(a.err, "line %d: %v\n", n, failed)
@@ -308,12 +306,12 @@ func (a *app) batch(ctx context.Context, l *lab) error {
 }
 
 // batchOne runs one line. An error means that there was nothing to translate; a translation that fails is an answer.
-func batchOne(ctx context.Context, l *lab, line []byte) (batchLine, error) {
+func batchOne(ctx context.Context, tr *guest.Translator, line []byte) (batchLine, error) {
 	c, err := cases.ParseCase(withExpect(line))
 	if err != nil {
 		return batchLine{}, err
 	}
-	r := cases.Run(ctx, c, l)
+	r := cases.Run(ctx, c, tr)
 	if r.Skipped {
 		return batchLine{}, fmt.Errorf("case %q: %w", c.ID, cases.ErrSkip)
 	}
@@ -348,4 +346,12 @@ func withExpect(line []byte) []byte {
 		return out
 	}
 	return line
+}
+
+// asJSON is text as a JSON value: itself, or a string when it is none.
+func asJSON(text []byte) []byte {
+	if json.Valid(text) {
+		return text
+	}
+	return doc.Quote(nil, string(text))
 }
