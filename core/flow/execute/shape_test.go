@@ -1,0 +1,130 @@
+package execute
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/omniroute/omniroute/core/doc"
+	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/core/policy"
+)
+
+func TestWithSystemKeepsWhatIsThere(t *testing.T) {
+	const user = `{"role":"user","content":"hi"}`
+	for _, c := range []struct{ position, messages, want string }{
+		{"append", user, `{"role":"system","content":"NEW"},` + user},
+		{"append", `{"role":"system","content":"old"},` + user, `{"role":"system","content":"old\n\nNEW"},` + user},
+		{"prepend", `{"role":"developer","content":"old"},` + user, `{"role":"developer","content":"NEW\n\nold"},` + user},
+		{"append", `{"role":"system","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}]},` + user,
+			`{"role":"system","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},{"type":"text","text":"NEW"}]},` + user},
+		{"prepend", `{"role":"system","content":"a"},{"role":"system","content":"b"},` + user,
+			`{"role":"system","content":"NEW\n\na"},{"role":"system","content":"b"},` + user},
+		{"append", `{"role":"system","content":"a"},{"role":"system","content":"b"},` + user,
+			`{"role":"system","content":"a"},{"role":"system","content":"b\n\nNEW"},` + user},
+		{"replace", `{"role":"system","content":"old"},` + user, `{"role":"system","content":"NEW"},` + user},
+		{"last_user", `{"role":"user","content":"a"},` + user,
+			`{"role":"user","content":"a"},{"role":"user","content":"hi\n\n<system-reminder>\nNEW\n</system-reminder>"}`},
+	} {
+		got := withSystem([]byte(`{"model":"m","messages":[`+c.messages+`]}`), policy.SystemText{Text: "NEW", Position: c.position})
+		require.JSONEq(t, `{"model":"m","messages":[`+c.want+`]}`, string(got), c.position+" "+c.messages)
+	}
+}
+
+func TestWithThinkingWritesTheWish(t *testing.T) {
+	base := []byte(`{"reasoning_effort":"low","messages":[]}`)
+	for _, c := range []struct {
+		op   policy.ThinkOp
+		want string
+	}{
+		{policy.ThinkOp{Op: "budget", Budget: 4096}, `{"messages":[],"x_omni":{"thinking":{"mode":"budget","budget":4096}}}`},
+		{policy.ThinkOp{Op: "budget"}, `{"messages":[],"x_omni":{"thinking":{"mode":"off"}}}`},
+		{policy.ThinkOp{Op: "effort", Effort: "high"}, `{"messages":[],"reasoning_effort":"high","x_omni":{"thinking":{"mode":"effort","effort":"high"}}}`},
+		{policy.ThinkOp{Op: "effort", Effort: "auto"}, `{"messages":[],"x_omni":{"thinking":{"mode":"auto"}}}`},
+	} {
+		require.JSONEq(t, c.want, string(withThinking(base, c.op)))
+	}
+}
+
+func TestWithoutReasoning(t *testing.T) {
+	out, n := withoutReasoning("claude", []byte(`{"messages":[{"role":"assistant","content":[{"type":"thinking","signature":"x"},{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"redacted_thinking"}]},{"role":"user","content":"b"}]}`))
+	require.Equal(t, 2, n)
+	require.JSONEq(t, `{"messages":[{"role":"assistant","content":[{"type":"text","text":"a"}]},{"role":"user","content":"b"}]}`, string(out))
+	out, n = withoutReasoning("openai-responses", []byte(`{"input":[{"type":"reasoning"},{"role":"user"}]}`))
+	require.Equal(t, 1, n)
+	require.JSONEq(t, `{"input":[{"role":"user"}]}`, string(out))
+	_, n = withoutReasoning("openai", []byte(`{"messages":[]}`))
+	require.Zero(t, n)
+}
+
+func callOver(t *testing.T, body string) *call.Call {
+	t.Helper()
+	d, err := doc.Elide([]byte(body), doc.Options{})
+	require.NoError(t, err)
+	return &call.Call{Doc: d}
+}
+
+func TestTrimDropsWholeOldTurns(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"messages":[{"role":"system","content":"S"},{"role":"user","content":"first question"}`)
+	for i := range 10 {
+		fmt.Fprintf(&b, `,{"role":"assistant","tool_calls":[{"id":"c%d"}]},{"role":"tool","tool_call_id":"c%d","content":"%s"},{"role":"user","content":"turn %d"}`,
+			i, i, strings.Repeat("x", 1000), i)
+	}
+	b.WriteString(`]}`)
+	c := callOver(t, b.String())
+	out, bad := trim(c, c.Doc.Skeleton(), 1500)
+	require.Nil(t, bad)
+	full, err := c.Doc.Inflate(nil, out, 0)
+	require.NoError(t, err)
+	require.Less(t, len(full)/4, 1500)
+	require.Positive(t, c.Trimmed)
+	calls, results := map[string]bool{}, map[string]bool{}
+	roles := ""
+	messages, _ := doc.Get(full, "messages")
+	doc.Each(messages, func(_ int, m []byte) bool {
+		role, _ := doc.String(m, "role")
+		roles += role[:1]
+		if id, ok := doc.String(m, "tool_call_id"); ok {
+			results[id] = true
+		}
+		if id, ok := doc.String(m, "tool_calls", "0", "id"); ok {
+			calls[id] = true
+		}
+		return true
+	})
+	require.Equal(t, calls, results, "calls and results go together")
+	require.True(t, strings.HasPrefix(roles, "ssu"), roles)
+	require.Contains(t, string(full), "first question")
+	require.Contains(t, string(full), "turn 9")
+	require.Contains(t, string(full), fmt.Sprintf("%d earlier messages", c.Trimmed))
+}
+
+func TestTrimCutsLongToolResultsFirst(t *testing.T) {
+	c := callOver(t, `{"messages":[{"role":"user","content":"q"},{"role":"tool","content":"`+strings.Repeat("é", 9000)+`"},{"role":"user","content":"go on"}]}`)
+	out, bad := trim(c, c.Doc.Skeleton(), 2000)
+	require.Nil(t, bad)
+	require.Zero(t, c.Trimmed)
+	require.Contains(t, string(out), "[truncated]")
+	_, bad = trim(callOver(t, `{"messages":[{"role":"user","content":"`+strings.Repeat("x", 9000)+`"}]}`), []byte(`{"messages":[{"role":"user","content":"`+strings.Repeat("x", 9000)+`"}]}`), 100)
+	require.NotNil(t, bad)
+	require.Equal(t, 400, bad.Status)
+}
+
+func TestChunksOfAWholeAnswer(t *testing.T) {
+	frames := chunksOf([]byte(`{"id":"chatcmpl-1","object":"chat.completion","created":5,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1}}`), true)
+	require.Len(t, frames, 4)
+	require.JSONEq(t, `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":5,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}]}`, string(frames[0].Payload))
+	require.JSONEq(t, `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":5,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, string(frames[1].Payload))
+	require.JSONEq(t, `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":5,"model":"m","choices":[],"usage":{"prompt_tokens":1}}`, string(frames[2].Payload))
+	require.Equal(t, "[DONE]", string(frames[3].Payload))
+}
+
+func TestDirectHosts(t *testing.T) {
+	names := []string{"example.com", ".internal"}
+	require.True(t, direct(names, "https://api.example.com/v1"))
+	require.True(t, direct(names, "http://a.internal:8080"))
+	require.False(t, direct(names, "https://notexample.com"))
+}
