@@ -111,8 +111,7 @@ func Run(ctx context.Context, c *Case, t Translator) Result {
 func RunWith(ctx context.Context, c *Case, t Translator, opt RunOptions) Result {
 	job := Job{ID: c.ID, From: c.From, To: c.To, Ctx: c.Ctx, Body: c.Input, Events: c.Events}
 	if opt.Rechunk && c.Kind == KindStream && HasWire(c.From) {
-		rng := rand.New(rand.NewPCG(opt.Seed, uint64(len(c.ID))))
-		job.Chunks = Cut(AppendWire(nil, c.From, c.Events), rng)
+		job.Chunks = Chunks(c.From, c.Events, opt.Seed)
 	}
 	var out Outcome
 	var err error
@@ -139,6 +138,11 @@ func RunWith(ctx context.Context, c *Case, t Translator, opt RunOptions) Result 
 		return Result{Case: c, Outcome: out, Problems: []string{"could not be run: " + err.Error()}}
 	}
 	return Result{Case: c, Outcome: out, Problems: Check(c, out)}
+}
+
+// Chunks are the wire bytes of a stream, cut at places that the seed decides.
+func Chunks(format string, events []Event, seed uint64) [][]byte {
+	return Cut(AppendWire(nil, format, events), rand.New(rand.NewPCG(seed, uint64(len(events)))))
 }
 
 // Cut divides bytes at random places into pieces of 1 to about 40 bytes.

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -451,12 +450,4 @@ func TestOddButGoodAnswers(t *testing.T) {
 			}
 		}
 	}
-}
-
-func isFailed(err error) *failed {
-	var f *failed
-	if errors.As(err, &f) {
-		return f
-	}
-	return nil
 }

@@ -308,3 +308,22 @@ func (p *player) onlyPings() {
 		}
 	}
 }
+
+// Render is what the provider of a dialect sends for a reply, plain and as a
+// stream, to a client whose request shows thinking and asks for usage.
+func Render(dialect string, reply Reply) (body []byte, events []cases.Event) {
+	request := map[string]string{
+		"openai":           `{"stream_options":{"include_usage":true}}`,
+		"openai-responses": `{"include":["reasoning.encrypted_content"]}`,
+		"claude":           `{"thinking":{"type":"enabled"}}`,
+		"gemini":           `{"generationConfig":{"thinkingConfig":{"includeThoughts":true}}}`,
+		"ollama":           `{"think":true}`,
+	}[dialect]
+	v, err := cases.Parse([]byte(request))
+	if err != nil {
+		panic("fake: no dialect " + dialect)
+	}
+	r := &Request{Dialect: dialect, Kind: "chat", Model: "fake-model", JSON: v}
+	d := dialects[dialect]
+	return d.body(r, reply), d.events(r, reply)
+}
