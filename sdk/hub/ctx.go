@@ -94,6 +94,9 @@ func (c *Ctx) Alias(field, client string) {
 	c.aliases[field] = client
 }
 
+// Aliases returns what [Ctx.Alias] was told, hub name to client name.
+func (c *Ctx) Aliases() map[string]string { return c.aliases }
+
 // Now returns the time in Unix seconds.
 func (c *Ctx) Now() int64 {
 	if c.NowUnix == nil {

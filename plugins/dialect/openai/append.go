@@ -297,22 +297,7 @@ func (w *writer) sampling(dst []byte) []byte {
 
 func (w *writer) rest(dst []byte) []byte {
 	r := w.r
-	switch f := r.Format; f.Kind {
-	case hub.FormatJSON:
-		dst = append(jsn.AppendKey(dst, "response_format"), `{"type":"json_object"}`...)
-	case hub.FormatSchema:
-		dst = append(jsn.AppendKey(dst, "response_format"), `{"type":"json_schema","json_schema":{`...)
-		if len(f.Name) == 0 {
-			f.Name = jsn.Str("response")
-		}
-		dst = jsn.AppendStrMember(dst, "name", f.Name)
-		if len(f.Description) > 0 {
-			dst = jsn.AppendStrMember(dst, "description", f.Description)
-		}
-		dst = jsn.AppendMember(dst, "schema", f.Schema)
-		dst = jsn.AppendMember(dst, "strict", f.Strict)
-		dst = append(dst, '}', '}')
-	}
+	dst = chat.AppendFormat(dst, &r.Format)
 	if len(r.User) > 0 {
 		if hub.LongerThan(w.t, r.User, maxUser) {
 			dst = jsn.AppendStringMember(dst, "user", repair.Digest(w.t, r.User))

@@ -55,3 +55,25 @@ func AppendCall(dst []byte, t jsn.Tokens, k *hub.Call) []byte {
 	dst = k.Args.AppendString(dst, t)
 	return append(dst, '"', '}', '}')
 }
+
+// AppendFormat appends the response_format member, nothing for plain text.
+func AppendFormat(dst []byte, f *hub.Format) []byte {
+	switch f.Kind {
+	case hub.FormatJSON:
+		return append(jsn.AppendKey(dst, "response_format"), `{"type":"json_object"}`...)
+	case hub.FormatSchema:
+		dst = append(jsn.AppendKey(dst, "response_format"), `{"type":"json_schema","json_schema":{`...)
+		name := f.Name
+		if len(name) == 0 {
+			name = jsn.Str("response")
+		}
+		dst = jsn.AppendStrMember(dst, "name", name)
+		if len(f.Description) > 0 {
+			dst = jsn.AppendStrMember(dst, "description", f.Description)
+		}
+		dst = jsn.AppendMember(dst, "schema", f.Schema)
+		dst = jsn.AppendMember(dst, "strict", f.Strict)
+		dst = append(dst, '}', '}')
+	}
+	return dst
+}

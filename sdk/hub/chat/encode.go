@@ -18,6 +18,7 @@ type encoder struct {
 	head []byte // everything up to the choices
 	buf  []byte
 
+	keepID bool // the id is not made one of this format
 	sent   bool
 	done   bool
 	ended  bool // a reasoning block ended
@@ -108,8 +109,12 @@ func (e *encoder) begin(ch *hub.Chunk) {
 	if created == 0 {
 		created = e.c.Now()
 	}
+	id := ch.ID
+	if !e.keepID {
+		id = e.c.MessageID("chatcmpl-", ch.ID)
+	}
 	h := append(make([]byte, 0, 256), '{')
-	h = jsn.AppendStringMember(h, "id", e.c.MessageID("chatcmpl-", ch.ID))
+	h = jsn.AppendStringMember(h, "id", id)
 	h = append(h, `,"object":"chat.completion.chunk"`...)
 	h = jsn.AppendIntMember(h, "created", created)
 	h = jsn.AppendStringMember(h, "model", model)

@@ -11,6 +11,8 @@ type parser struct {
 	c *hub.Ctx
 	t jsn.Tokens
 	r *hub.Request
+	// ext: x_omni is understood.
+	ext bool
 }
 
 // ParseRequest reads a chat completions request.
@@ -177,7 +179,7 @@ func boolean(v []byte) []byte {
 
 func (p *parser) message(raw []byte) {
 	m := hub.Message{}
-	var content, calls, legacy, reasoning, cache []byte
+	var content, calls, legacy, reasoning, cache, omni []byte
 	for it := jsn.Object(raw); it.Next(); {
 		v := it.Value()
 		switch string(it.Key()) {
@@ -205,6 +207,8 @@ func (p *parser) message(raw []byte) {
 			m.Name = p.t.Decode(jsn.StrOf(v))
 		case "cache_control":
 			cache = object(v)
+		case "x_omni":
+			omni = v
 		}
 	}
 	switch m.Role {
@@ -228,6 +232,9 @@ func (p *parser) message(raw []byte) {
 		m.Cache = cache
 	} else if cache != nil && n > 0 && m.Parts[n-1].Cache == nil {
 		m.Parts[n-1].Cache = cache
+	}
+	if p.ext {
+		p.omni(&m, omni)
 	}
 	p.r.Messages = append(p.r.Messages, m)
 }
@@ -269,6 +276,8 @@ func (p *parser) call(raw []byte) (call hub.Call, ok bool) {
 			call.GoogleSig = jsn.StrOf(jsn.Get(v, "google", "thought_signature"))
 		case "cache_control":
 			call.Cache = object(v)
+		case "x_omni":
+			call.Custom = p.ext && jsn.IsTrue(jsn.Get(v, "custom"))
 		}
 	}
 	return call, ok
@@ -300,6 +309,12 @@ func (p *parser) part(raw []byte) (part hub.Part, ok bool) {
 		return hub.Part{Kind: hub.PartText, Text: s}, true
 	}
 	typ := jsn.StrOf(jsn.Get(raw, "type")).String()
+	if p.ext {
+		if part, ok = p.hubPart(raw, typ); ok {
+			return part, true
+		}
+		part.Sig = jsn.StrOf(jsn.Get(raw, "x_omni", "sig"))
+	}
 	switch typ {
 	case "text", "input_text", "output_text":
 		part.Text = jsn.StrOf(jsn.Get(raw, "text"))
@@ -365,6 +380,9 @@ func (p *parser) tool(raw []byte) {
 	fn := jsn.Get(raw, "function")
 	var def hub.ToolDef
 	switch {
+	case typ == "hosted" && p.ext:
+		def.Hosted = jsn.StrOf(jsn.Get(raw, "hosted")).String()
+		raw = jsn.Get(raw, "x_omni", "raw")
 	case typ == "custom":
 		def = p.function(jsn.Get(raw, "custom"))
 		if def.Name == "" {
@@ -384,6 +402,10 @@ func (p *parser) tool(raw []byte) {
 	}
 	if c := object(jsn.Get(raw, "cache_control")); c != nil {
 		def.Cache = c
+	}
+	if p.ext && def.Hosted == "" {
+		def.Custom = jsn.IsTrue(jsn.Get(raw, "x_omni", "custom"))
+		def.Namespace = jsn.StrOf(jsn.Get(raw, "x_omni", "namespace")).String()
 	}
 	def.Raw = raw
 	p.r.Tools = append(p.r.Tools, def)

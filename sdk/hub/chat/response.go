@@ -188,6 +188,10 @@ func readImage(v []byte) (m hub.Media, ok bool) {
 
 // AppendResponse writes a chat completion.
 func AppendResponse(c *hub.Ctx, dst []byte, r *hub.Response) ([]byte, error) {
+	return appendResponse(c, dst, r, c.MessageID("chatcmpl-", r.ID))
+}
+
+func appendResponse(c *hub.Ctx, dst []byte, r *hub.Response, id string) ([]byte, error) {
 	k := readClient(c)
 	model := k.model
 	if model == "" {
@@ -198,7 +202,7 @@ func AppendResponse(c *hub.Ctx, dst []byte, r *hub.Response) ([]byte, error) {
 		created = c.Now()
 	}
 	dst = append(dst, '{')
-	dst = jsn.AppendStringMember(dst, "id", c.MessageID("chatcmpl-", r.ID))
+	dst = jsn.AppendStringMember(dst, "id", id)
 	dst = append(dst, `,"object":"chat.completion"`...)
 	dst = jsn.AppendIntMember(dst, "created", created)
 	dst = jsn.AppendStringMember(dst, "model", model)
