@@ -63,8 +63,9 @@ type Call struct {
 
 	Env         policy.ErrorEnv // facts of every hook, embedded in one another
 	Trace       *policy.Trace
-	Key         *account.Key // nil in open local mode
-	Route       string       // the model name that is resolved: Model, or what rules put in its place
+	Record      *policy.Record // the facts behind the Trace, to decide again from
+	Key         *account.Key   // nil in open local mode
+	Route       string         // the model name that is resolved: Model, or what rules put in its place
 	Set         []policy.SetField
 	Canned      string // text of a bypass reply
 	Resolution  *catalog.Resolution

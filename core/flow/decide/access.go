@@ -53,7 +53,11 @@ func (s *Stage) tell(c *call.Call, ev policy.Event) {
 func (s *Stage) lockRules(c *call.Call, ev policy.Event) []policy.LockoutRule {
 	env := policy.LockoutEnv{IPEnv: c.Env.IPEnv, Event: &ev}
 	rules := c.Snapshot.Policy.Lockout(&env, func(subject string) policy.Lock {
-		return lockFacts(s.Health.Lockouts.View(subject))
+		l := s.Health.Lockouts.View(subject)
+		if l.Attempts > 0 || l.Locked || l.Locks > 0 {
+			note(&c.Record.Locks, subject, lockFacts(l))
+		}
+		return lockFacts(l)
 	}, c.Trace)
 	if c.IP.IsLoopback() {
 		for i := range rules {
@@ -61,6 +65,14 @@ func (s *Stage) lockRules(c *call.Call, ev policy.Event) []policy.LockoutRule {
 		}
 	}
 	return rules
+}
+
+// note puts a fact into a table of the record.
+func note[V any](table *map[string]V, name string, v V) {
+	if *table == nil {
+		*table = make(map[string]V)
+	}
+	(*table)[name] = v
 }
 
 func lockFacts(l health.Lock) policy.Lock {
@@ -95,6 +107,7 @@ func (s *Stage) auth(c *call.Call) {
 	s.Keys.Touch(key.ID)
 	c.Key = key
 	c.Env.Key = s.keyFacts(c, key)
+	c.Record.Key = c.Env.Key
 	c.Req.Tags = append(c.Req.Tags, key.Tags...)
 }
 

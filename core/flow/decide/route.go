@@ -74,9 +74,9 @@ func (s *Stage) rewrite(c *call.Call) {
 func (s *Stage) budget(c *call.Call) {
 	price := priceOf(c.Resolution)
 	env := policy.BudgetEnv{GateEnv: c.Env.GateEnv}
-	v := c.Snapshot.Policy.Budget(&env, func(q policy.BudgetQuery) policy.BudgetState {
+	v := c.Snapshot.Policy.Budget(&env, c.Record.ObserveBudget(func(q policy.BudgetQuery) policy.BudgetState {
 		return s.budgetState(c, q, price)
-	}, c.Trace)
+	}), c.Trace)
 	c.Budget = v
 	switch v.Action {
 	case "downgrade":

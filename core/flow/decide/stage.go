@@ -63,12 +63,14 @@ func (s *Stage) Admit(c *call.Call) {
 
 // begin makes the environment in which all rules of the call are asked.
 func (s *Stage) begin(c *call.Call) {
-	c.Trace = &policy.Trace{}
 	sys := s.Sys()
+	c.Trace = &policy.Trace{}
+	c.Record = &policy.Record{At: c.Began, Req: c.Req, Sys: &sys, Cfg: c.Snapshot.Cfg}
 	env := &c.Env
-	env.Req, env.Cfg, env.Sys, env.Facts = c.Req, c.Snapshot.Cfg, &sys, s.facts
+	env.Req, env.Cfg, env.Sys, env.Facts = c.Req, c.Snapshot.Cfg, &sys, c.Record.Observe(s.facts)
 	env.Clock = c.Snapshot.Policy.Clock(c.Began)
 	env.Key, env.Guard = policy.NewKey(), &policy.Guard{}
 	env.Attempt = &policy.Attempt{N: 1}
 	env.Combo = &policy.Combo{}
+	c.Record.Key, c.Record.Combo = env.Key, env.Combo
 }

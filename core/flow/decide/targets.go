@@ -22,6 +22,7 @@ func (s *Stage) candidates(c *call.Call) {
 	for i, t := range all {
 		list[i] = t.Facts
 	}
+	c.Record.Targets = list
 	env := &c.Env.TargetEnv
 	env.Targets = list
 	if len(all) > 0 {

@@ -300,6 +300,10 @@ func (a *attempt) fail(e *fault.Error, streamed bool) policy.Decision {
 	view := a.l.s.Health.Breakers.View(a.t.Provider.ID)
 	env.Breaker = breakerFacts(view)
 	d := a.c.Snapshot.Policy.OnError(env, a.c.Trace)
+	if rec := a.c.Record; rec != nil {
+		progress := *env.Attempt
+		rec.Failures = append(rec.Failures, policy.Failure{Target: a.t.ID, Account: a.lease.Account().ID, Err: env.Err, Breaker: env.Breaker, Attempt: &progress})
+	}
 	a.penalise(e, d)
 	a.breaker(a.outcome(e))
 	a.stats(health.Sample{Ignored: env.Err.Aborted, Latency: a.elapsed()})

@@ -189,12 +189,25 @@ func (v *visit) choose(views []account.View) int {
 	if len(views) > 0 {
 		env.Account = env.Accounts[0]
 	}
+	v.record(env.Accounts)
 	i, ok := v.l.c.Snapshot.Policy.Accounts(env, env.Accounts, v.l.c.Trace)
 	if !ok {
 		return -1
 	}
 	env.Account = env.Accounts[i]
 	return i
+}
+
+// record keeps the facts of the first selection on a target.
+func (v *visit) record(accounts []*policy.Account) {
+	rec := v.l.c.Record
+	if rec == nil || rec.Accounts[v.t.ID] != nil {
+		return
+	}
+	if rec.Accounts == nil {
+		rec.Accounts, rec.Profiles = make(map[string][]*policy.Account, 1), make(map[string]*policy.Profile, 1)
+	}
+	rec.Accounts[v.t.ID], rec.Profiles[v.t.ID] = accounts, v.t.Profile
 }
 
 // exhausted asks what follows when no account is left; true = try them again.

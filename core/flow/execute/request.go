@@ -151,7 +151,11 @@ func failed(c *call.Call, err error) *fault.Error {
 	if c.Ctx.Err() != nil {
 		return cancelled(c)
 	}
-	return fault.From(err)
+	e := fault.From(err)
+	if e.Class == fault.ClassClient && e.Scope == fault.ScopeModel {
+		e.Reason = fault.ReasonUnsupported // another target may well serve it
+	}
+	return e
 }
 
 // envelopes are the starts of signatures that another provider made and a

@@ -41,6 +41,7 @@ func (s *Stage) Run(c *call.Call) {
 	c.Settled = true
 	e := s.entry(c)
 	s.price(c, e)
+	s.keep(c, e)
 	s.store(c)
 	s.release(c)
 	if c.Log.CallLog == "none" {
@@ -58,7 +59,7 @@ func (s *Stage) entry(c *call.Call) *ledger.Entry {
 	e := &ledger.Entry{
 		ID: c.ID, Time: c.Began, Endpoint: c.Endpoint, Path: c.Path, IP: c.IP.String(), Format: c.Dialect,
 		Stream: c.Stream, Model: c.Model, Status: 200, Finish: c.Finish, LatencyMS: now.Sub(c.Began).Milliseconds(),
-		Attempts: c.Attempts, Degraded: c.Degraded, Cached: c.CacheHit, Cost: ledger.Unknown,
+		Attempts: c.Attempts, Degraded: c.Degraded, Cached: c.CacheHit,
 	}
 	if c.Answer != nil && c.Answer.Status != 0 {
 		e.Status = c.Answer.Status
@@ -85,7 +86,6 @@ func (s *Stage) entry(c *call.Call) *ledger.Entry {
 	}
 	e.Usage = usageOf(c)
 	e.Scopes = scopes(c, e)
-	s.keep(c, e)
 	return e
 }
 
@@ -148,7 +148,7 @@ func (s *Stage) keep(c *call.Call, e *ledger.Entry) {
 		}
 	}
 	if c.Trace != nil && len(c.Trace.Entries) > 0 {
-		if raw, err := json.Marshal(traceOf(c)); err == nil {
+		if raw, err := json.Marshal(traceOf(c, e)); err == nil {
 			e.Trace = raw
 		}
 	}
@@ -167,20 +167,21 @@ func redacted(body []byte) []byte {
 	return []byte(telemetry.Redact(string(body)))
 }
 
-// trace is what is kept of a decision.
+// trace is what is kept of a decision: which rules said what, and the facts to
+// decide again from.
 type trace struct {
-	Request string           `json:"request_id"`
-	Policy  string           `json:"policy"`
-	Model   string           `json:"model"`
-	Route   string           `json:"route,omitempty"`
-	Path    []string         `json:"path,omitempty"`
-	Targets []string         `json:"targets,omitempty"`
-	Rules   []policy.Entry   `json:"rules"`
-	Tries   []ledger.Attempt `json:"attempts,omitempty"`
-	Facts   *policy.Req      `json:"facts,omitempty"`
+	Request    string           `json:"request"`
+	Policy     string           `json:"policy"`
+	Model      string           `json:"model"`
+	Route      string           `json:"route,omitempty"`
+	Path       []string         `json:"path,omitempty"`
+	Candidates []string         `json:"candidates,omitempty"`
+	Rules      []policy.Entry   `json:"rules"`
+	Tries      []ledger.Attempt `json:"tries,omitempty"`
+	Record     *policy.Record   `json:"record,omitempty"`
 }
 
-func traceOf(c *call.Call) trace {
+func traceOf(c *call.Call, e *ledger.Entry) trace {
 	t := trace{Request: c.ID, Policy: c.Snapshot.Policy.Hash(), Model: c.Model, Rules: c.Trace.Entries, Tries: c.Attempts}
 	if c.Route != c.Model {
 		t.Route = c.Route
@@ -189,7 +190,11 @@ func traceOf(c *call.Call) trace {
 		t.Path = c.Resolution.Path
 	}
 	for _, target := range c.Targets {
-		t.Targets = append(t.Targets, target.ID)
+		t.Candidates = append(t.Candidates, target.ID)
+	}
+	if t.Record = c.Record; t.Record != nil {
+		t.Record.Served, t.Record.ServedAccount, t.Record.CostUSD = e.Target, e.Account, max(e.Cost, 0).USD()
+		t.Record.Usage = usageFacts(c, e)
 	}
 	return t
 }
@@ -229,13 +234,18 @@ func billed(cost ledger.Money, p *catalog.Provider, billing string) ledger.Money
 
 // meter asks the meter rules.
 func (s *Stage) meter(c *call.Call, e *ledger.Entry) policy.MeterVerdict {
+	env := policy.MeterEnv{AccountEnv: c.Env.AccountEnv, Usage: usageFacts(c, e)}
+	return c.Snapshot.Policy.Meter(&env, c.Trace)
+}
+
+// usageFacts is what was used, as rules see it.
+func usageFacts(c *call.Call, e *ledger.Entry) *policy.Usage {
 	u := e.Usage
-	env := policy.MeterEnv{AccountEnv: c.Env.AccountEnv, Usage: &policy.Usage{
+	return &policy.Usage{
 		Input: int(u.Prompt), CachedRead: int(u.CachedRead), CacheWrite: int(u.CacheWrite), Output: int(u.Completion),
 		Reasoning: int(u.Reasoning), Total: int(u.Sum()), Estimated: u.Estimated, CostUSD: max(e.Cost, 0).USD(),
 		LatencyMS: int(e.LatencyMS), TTFTMS: int(e.TTFTMS), Status: e.Status, CacheHit: c.CacheHit,
-	}}
-	return c.Snapshot.Policy.Meter(&env, c.Trace)
+	}
 }
 
 // store keeps a good answer for the response cache and for the one who repeats
