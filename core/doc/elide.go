@@ -16,9 +16,10 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	// DefaultThreshold is where, on coding-agent bodies, a smaller skeleton
-	// stops paying for more tokens.
-	DefaultThreshold = 192
+	// DefaultThreshold keeps the descriptions of tool parameters out of the
+	// skeleton too. Eliding them costs the same time as leaving them
+	// (BenchmarkElide), and every byte that stays is work for a guest.
+	DefaultThreshold = 128
 	DefaultMaxSize   = 64 << 20
 	DefaultMaxDepth  = 128
 )

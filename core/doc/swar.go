@@ -6,20 +6,21 @@ import (
 )
 
 // Strings are read eight bytes at a time (SWAR): a byte b of the word w is
-// zero iff bit 7 of (b-1)&^b is set, and below 0x20 iff that of (b-0x20)&^b
-// is. Borrows can set bits above a true hit but never below it, so the lowest
-// set bit is exact. See "Hacker's Delight" 6-1.
+// below n (n ≤ 128) iff bit 7 of (b-n)&^b is set, and zero iff it is below 1.
+// Borrows can set bits above a true hit but never below it, so the lowest set
+// bit is exact. See "Hacker's Delight" 6-1.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// specials marks the first byte of w that is a quote, a backslash or a
-// control character.
+// specials marks the first byte of w that is a quote, a backslash or a control
+// character. Flipping bit 1 turns a quote (0x22) into 0x20 and keeps control
+// characters below it, and nothing else: one comparison finds both.
 func specials(w uint64) uint64 {
-	q := w ^ ones*'"'
+	q := w ^ ones*0x02
 	b := w ^ ones*'\\'
-	return ((w-ones*0x20)&^w | (q-ones)&^q | (b-ones)&^b) & highs
+	return ((q-ones*0x21)&^q | (b-ones)&^b) & highs
 }
 
 // delimiters marks the first byte of w that is a quote or a backslash.
