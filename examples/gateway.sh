@@ -1,5 +1,5 @@
 # Sourced by the examples: starts a gateway of its own on a free port with an empty data directory, sets
-# $URL to its base URL and stops it at the end.
+# $URL to its base URL and $DATA to that directory, and stops it at the end. A second call starts another one.
 #
 #   source "$(dirname "$0")/../gateway.sh"
 #   start_gateway [CONFIG]
@@ -7,32 +7,47 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 OMNIROUTE=${OMNIROUTE:-$ROOT/bin/omniroute}
 WORK=$(mktemp -d)
-GATEWAY=
+GATEWAYS=()
+# Compiled plugins are shared between runs; everything else starts empty.
+export OMNIROUTE_PLUGINS__CACHE__DIR=${OMNIROUTE_PLUGINS__CACHE__DIR:-$ROOT/.cache/wasm}
 
-stop_gateway() {
-	if [ -n "$GATEWAY" ]; then
-		kill "$GATEWAY" 2>/dev/null && wait "$GATEWAY" || true
+stop_gateways() {
+	if [ ${#GATEWAYS[@]} -gt 0 ]; then
+		kill "${GATEWAYS[@]}" 2>/dev/null || true
+		wait "${GATEWAYS[@]}" 2>/dev/null || true
 	fi
 	rm -rf "$WORK"
 }
-trap stop_gateway EXIT
+trap stop_gateways EXIT
 
 start_gateway() {
-	# The compile cache is shared between runs; everything else starts empty.
-	OMNIROUTE_SERVER__LISTEN=127.0.0.1:0 "$OMNIROUTE" serve --config "${1:-$ROOT/omniroute.yaml}" --data-dir "$WORK/data" >"$WORK/out" 2>"$WORK/log" &
-	GATEWAY=$!
-	for _ in $(seq 300); do
-		URL=$(sed -n 's/^ *Base URL: *\(http[^ ]*\)\/v1$/\1/p' "$WORK/out")
-		if [ -n "$URL" ] && curl -fsS -o /dev/null "$URL/readyz" 2>/dev/null; then
+	local n=${#GATEWAYS[@]} pid
+	DATA=$WORK/data$n
+	OMNIROUTE_SERVER__LISTEN=127.0.0.1:0 "$OMNIROUTE" serve --config "${1:-$ROOT/omniroute.yaml}" --data-dir "$DATA" >"$WORK/out$n" 2>"$WORK/log$n" &
+	pid=$!
+	GATEWAYS+=("$pid")
+	for _ in $(seq 600); do
+		URL=$(sed -n 's/^ *Base URL: *\(http[^ ]*\)\/v1$/\1/p' "$WORK/out$n")
+		if [ -n "$URL" ]; then
 			return 0
 		fi
-		if ! kill -0 "$GATEWAY" 2>/dev/null; then
-			break
-		fi
+		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.1
 	done
 	echo "the gateway did not start:" >&2
-	cat "$WORK/log" >&2
+	cat "$WORK/log$n" >&2
+	return 1
+}
+
+# until_true COMMAND...: repeats a command until it succeeds, for 20 seconds.
+until_true() {
+	for _ in $(seq 200); do
+		if "$@" >/dev/null 2>&1; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	echo "still failing: $*" >&2
 	return 1
 }
 
