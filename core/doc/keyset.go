@@ -64,11 +64,20 @@ func (k *keySet) close(o object) { k.keys = k.keys[:o.base] }
 // add adds the key src[start:end] to the innermost object o and reports whether
 // it is new there.
 func (k *keySet) add(o object, src []byte, start, end int, escaped bool) bool {
-	text := src[start:end]
-	if escaped {
+	text, first := src[start:end], uint64(0)
+	switch {
+	case escaped:
 		text = unescape(nil, text)
+		first = head(text)
+	case start+8 <= len(src):
+		first = binary.LittleEndian.Uint64(src[start:])
+		if n := end - start; n < 8 {
+			first &= 1<<(8*n) - 1
+		}
+	default:
+		first = head(text)
 	}
-	n := key{head: head(text), start: uint32(start), end: uint32(end), object: o.number, escaped: escaped}
+	n := key{head: first, start: uint32(start), end: uint32(end), object: o.number, escaped: escaped}
 	siblings := k.keys[o.base:]
 	if len(siblings) < smallObject {
 		for i := range siblings {

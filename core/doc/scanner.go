@@ -261,36 +261,33 @@ func (s *scanner) str(start int) (end int, escaped bool) {
 		}
 		return s.fail(start-1, "unterminated string"), false
 	special:
-		switch src[i] {
-		case '"':
-			if seen&highs != 0 && !utf8.Valid(src[start:i]) {
-				return s.badUTF8(start, i), false
-			}
-			if s.prefix != nil && (i-start > s.threshold || s.collides && s.collision(src[start:i], escaped)) {
-				s.elide(start, i)
-			}
-			return i, escaped
-		case '\\':
+		if src[i] == '\\' {
 			escaped = true
-			if i+1 < len(src) && simpleEscape(src[i+1]) {
+			if i+1 < len(src) && simpleEscape[src[i+1]] {
 				i += 2
 				continue
 			}
 			if i = s.unicodeEscape(i); i < 0 {
 				return -1, false
 			}
-		default:
+			continue
+		}
+		if src[i] != '"' {
 			return s.fail(i, "control character in a string, "+found(src, i)), false
 		}
+		if seen&highs != 0 && !utf8.Valid(src[start:i]) {
+			return s.badUTF8(start, i), false
+		}
+		if s.prefix != nil && (i-start > s.threshold || s.collides && s.collision(src[start:i], escaped)) {
+			s.elide(start, i)
+		}
+		return i, escaped
 	}
 }
 
-func simpleEscape(c byte) bool {
-	switch c {
-	case 'n', '"', '\\', 't', 'r', '/', 'b', 'f':
-		return true
-	}
-	return false
+// simpleEscape tells which bytes make an escape of two together with a backslash.
+var simpleEscape = [256]bool{
+	'n': true, '"': true, '\\': true, 't': true, 'r': true, '/': true, 'b': true, 'f': true,
 }
 
 // unicodeEscape checks the escape at i, which is not a simple one, and its
