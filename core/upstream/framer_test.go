@@ -173,7 +173,7 @@ func TestFramersBoundTheirMemory(t *testing.T) {
 	}
 }
 
-// TestFramersDoNotCopyAgainAndAgain feeds one large event in small pieces.
+// TestLargeFrameInSmallPieces feeds one large event in small pieces.
 func TestLargeFrameInSmallPieces(t *testing.T) {
 	text := strings.Repeat("x", 4<<20)
 	for framing, stream := range map[string]string{
