@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,8 +37,11 @@ func (f *failed) Error() string { return fmt.Sprintf("%d %s: %s", f.Status, f.Ty
 // talk is one conversation through an official client.
 type talk interface {
 	// say sends a user text, or the results of the last answer's calls.
-	say(ctx context.Context, text string, results map[string]string) (reply, error)
+	say(ctx context.Context, text string, results []result) (reply, error)
 }
+
+// result is what a tool gave.
+type result struct{ id, text string }
 
 // ask is what a conversation wants.
 type ask struct {
@@ -45,6 +49,22 @@ type ask struct {
 	stream bool
 	think  bool
 	tools  bool
+	image  bool
+	schema bool // answer as JSON of the schema weather
+}
+
+// pixelData is a PNG image of one pixel.
+const (
+	pixelData = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+	pixelURL  = "data:image/png;base64," + pixelData
+)
+
+func pixel() []byte {
+	b, err := base64.StdEncoding.DecodeString(pixelData)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 var weather = map[string]any{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}, "required": []string{"city"}}
@@ -53,6 +73,14 @@ var weather = map[string]any{"type": "object", "properties": map[string]any{"cit
 var clients = map[string]func(g *gateway, a ask) talk{
 	"openai": newOpenAI,
 	"claude": newClaude,
+}
+
+// allClients has the others too.
+var allClients = map[string]func(g *gateway, a ask) talk{
+	"openai":           newOpenAI,
+	"claude":           newClaude,
+	"openai-responses": newResponses,
+	"gemini":           newGemini,
 }
 
 // openaiTalk uses github.com/openai/openai-go.
@@ -73,18 +101,27 @@ func newOpenAI(g *gateway, a ask) talk {
 			Name: "get_weather", Description: openai.String("weather of a city"), Parameters: weather,
 		})}
 	}
+	if a.schema {
+		o.params.ResponseFormat = openai.ChatCompletionNewParamsResponseFormatUnion{OfJSONSchema: &shared.ResponseFormatJSONSchemaParam{
+			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "city", Schema: weather},
+		}}
+	}
 	if a.stream {
 		o.params.StreamOptions.IncludeUsage = openai.Bool(true)
 	}
 	return o
 }
 
-func (o *openaiTalk) say(ctx context.Context, text string, results map[string]string) (reply, error) {
+func (o *openaiTalk) say(ctx context.Context, text string, results []result) (reply, error) {
 	if text != "" {
-		o.params.Messages = append(o.params.Messages, openai.UserMessage(text))
+		parts := []openai.ChatCompletionContentPartUnionParam{openai.TextContentPart(text)}
+		if o.ask.image {
+			parts = append(parts, openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: pixelURL}))
+		}
+		o.params.Messages = append(o.params.Messages, openai.UserMessage(parts))
 	}
-	for id, result := range results {
-		o.params.Messages = append(o.params.Messages, openai.ToolMessage(result, id))
+	for _, r := range results {
+		o.params.Messages = append(o.params.Messages, openai.ToolMessage(r.text, r.id))
 	}
 	var c openai.ChatCompletion
 	var thinking string
@@ -165,13 +202,16 @@ func newClaude(g *gateway, a ask) talk {
 	return c
 }
 
-func (c *claudeTalk) say(ctx context.Context, text string, results map[string]string) (reply, error) {
+func (c *claudeTalk) say(ctx context.Context, text string, results []result) (reply, error) {
 	var blocks []anthropic.ContentBlockParamUnion
-	for id, result := range results {
-		blocks = append(blocks, anthropic.NewToolResultBlock(id, result, false))
+	for _, r := range results {
+		blocks = append(blocks, anthropic.NewToolResultBlock(r.id, r.text, false))
 	}
 	if text != "" {
 		blocks = append(blocks, anthropic.NewTextBlock(text))
+		if c.ask.image {
+			blocks = append(blocks, anthropic.NewImageBlockBase64("image/png", pixelData))
+		}
 	}
 	c.params.Messages = append(c.params.Messages, anthropic.NewUserMessage(blocks...))
 	var m anthropic.Message
