@@ -79,34 +79,45 @@ func (b *Body) JSON() JSON { return b.in }
 // Replace sets the body. It may contain body tokens of the incoming one.
 func (b *Body) Replace(body []byte) { b.out = body }
 
+// add takes an edit, unless the same one was planned already.
+func (b *Body) add(op abi.EditOp, path, value string) {
+	e := edit{op, path, value}
+	for _, have := range b.edits {
+		if have == e {
+			return
+		}
+	}
+	b.edits = append(b.edits, e)
+}
+
 // Drop removes members. Paths are dotted.
 func (b *Body) Drop(paths ...string) {
 	for _, p := range paths {
-		b.edits = append(b.edits, edit{op: abi.EditDelete, path: p})
+		b.add(abi.EditDelete, p, "")
 	}
 }
 
 // DropEmpty removes members that are empty arrays or objects.
 func (b *Body) DropEmpty(paths ...string) {
 	for _, p := range paths {
-		b.edits = append(b.edits, edit{op: abi.EditDeleteEmpty, path: p})
+		b.add(abi.EditDeleteEmpty, p, "")
 	}
 }
 
 // Rename moves a top-level member; when the new name exists already, the old
 // member is only removed.
 func (b *Body) Rename(from, to string) {
-	b.edits = append(b.edits, edit{op: abi.EditRename, path: from, value: to})
+	b.add(abi.EditRename, from, to)
 }
 
 // Set writes a JSON value, making the objects on the way.
 func (b *Body) Set(path, json string) {
-	b.edits = append(b.edits, edit{op: abi.EditSet, path: path, value: json})
+	b.add(abi.EditSet, path, json)
 }
 
 // Default writes a JSON value where the member is absent.
 func (b *Body) Default(path, json string) {
-	b.edits = append(b.edits, edit{op: abi.EditDefault, path: path, value: json})
+	b.add(abi.EditDefault, path, json)
 }
 
 // Auth is an authentication directive that the gateway carries out after the

@@ -7,10 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const coreGuest = "github.com/omniroute/omniroute/plugins/bundle/core"
-
 func TestBundleServesDemo(t *testing.T) {
-	g := serve(t, packed(t, coreGuest), Options{})
+	g := serve(t, core(t), Options{})
 	x, ok := g.Executor("demo")
 	require.True(t, ok)
 	d, err := doc.Elide([]byte(`{"model":"echo","messages":[{"role":"user","content":"hello there"}]}`), doc.Options{})

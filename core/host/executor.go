@@ -119,15 +119,15 @@ func (x *Executor) Plan(ctx context.Context, in PlanInput) (*Planned, error) {
 		return x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects}, func(rec []byte) (err error) {
 			out, err = readPlanned(rec)
 			return err
+		}, func(tainted func() bool) error {
+			if out.Send == nil {
+				return nil
+			}
+			return x.check(out.Send, in.Profile, tainted)
 		})
 	})
 	if err != nil {
 		return nil, err
-	}
-	if out.Send != nil {
-		if err := x.check(out.Send, in.Profile); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
 }
@@ -211,7 +211,7 @@ func (x *Executor) Result(ctx context.Context, in ResultInput) (Verdict, error) 
 		}
 		return x.run(ctx, abi.OpExResult, w.Buf, runInput{profile: in.Profile, effects: in.Effects}, func(rec []byte) error {
 			return x.readVerdict(rec, &in, &out)
-		})
+		}, nil)
 	})
 	return out, err
 }
@@ -276,13 +276,16 @@ type runInput struct {
 }
 
 // run performs an operation with its NEED rounds. input is the record without
-// a body: that is added only where the guest asked for it.
-func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput, use func(rec []byte) error) error {
+// a body: that is added only where the guest asked for it. approve, if any,
+// looks at the final answer; it is told whether what the guest was shown holds
+// secret markers that are not the guest's own.
+func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput, use func(rec []byte) error, approve func(tainted func() bool) error) error {
 	if in.seed == 0 {
 		in.seed = randomSeed()
 	}
 	var rec, replies abi.Writer
 	call := op
+	tainted := func() bool { return holdsMarker(input, in.body, replies.Buf) || blobsHoldMarker(in.blobs) }
 	for round := 0; ; round++ {
 		var asked *need
 		err := x.mod.pool.do(ctx, work{
@@ -302,13 +305,16 @@ func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput
 				return use(out)
 			},
 		})
+		if err == nil && asked == nil && approve != nil {
+			err = approve(tainted)
+		}
 		if err != nil || asked == nil {
 			return err
 		}
 		if round == maxRounds {
 			return fault.Newf(fault.PluginTrap, "The plugin %s asked for more than %d rounds of HTTP", x.part.Plugin, maxRounds)
 		}
-		if err := x.fulfil(ctx, &replies, asked, in); err != nil {
+		if err := x.fulfil(ctx, &replies, asked, in, tainted); err != nil {
 			return err
 		}
 		call = abi.OpResume
@@ -335,16 +341,18 @@ func (x *Executor) addBody(i *instance, w *abi.Writer, in *runInput) error {
 }
 
 // fulfil performs the plans of a NEED and writes what the next round gets.
-func (x *Executor) fulfil(ctx context.Context, w *abi.Writer, asked *need, in runInput) error {
+func (x *Executor) fulfil(ctx context.Context, w *abi.Writer, asked *need, in runInput, tainted func() bool) error {
 	if in.effects == nil {
 		return fault.Newf(fault.PluginTrap, "The plugin %s needs HTTP that is not available here", x.part.Plugin)
+	}
+	for _, p := range asked.plans {
+		if err := x.check(p, in.profile, tainted); err != nil {
+			return err
+		}
 	}
 	w.Reset()
 	w.Bytes(abi.TagContinuation, asked.continuation)
 	for _, p := range asked.plans {
-		if err := x.check(p, in.profile); err != nil {
-			return err
-		}
 		reply, err := in.effects(ctx, p)
 		m := w.Open(abi.TagReply)
 		if err != nil {
@@ -423,8 +431,13 @@ func (x *Executor) OpenStream(ctx context.Context, in PlanInput) (*Stream, error
 }
 
 // check refuses a plan that goes where this plugin may not send anything: to
-// hosts that neither the provider's base URLs nor the manifest name.
-func (x *Executor) check(p *Plan, profile *Profile) error {
+// hosts that neither the provider's base URLs nor the manifest name. It also
+// refuses one whose secret markers may stem from the client: filling them would
+// show the client's own request, and thereby the client, a credential.
+func (x *Executor) check(p *Plan, profile *Profile, tainted func() bool) error {
+	if p.marked() && tainted() {
+		return fault.New(fault.InvalidBody, "The request contains the text "+markerOpen+", which this provider cannot be sent")
+	}
 	if len(p.URLs) == 0 {
 		return x.refuse("a plan has no URL")
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -27,8 +28,8 @@ func (r *Request) String() string { return r.Method + " (request with credential
 
 // Fill puts secrets and the auth directive into a plan: the only place where a
 // secret meets a request. body is the final, inflated request body; markers in
-// it are filled only when the plan brought the body, never in what a client
-// wrote.
+// it are filled only when the plan put markers into the body; such a plan is
+// refused beforehand when the client's request holds markers of its own.
 func Fill(p *Plan, secrets Secrets, body []byte) (*Request, error) {
 	f := filler{secrets: secrets}
 	r := &Request{Method: p.Method, Body: body}
@@ -38,7 +39,7 @@ func Fill(p *Plan, secrets Secrets, body []byte) (*Request, error) {
 	for _, h := range p.Header {
 		r.Header = append(r.Header, abi.Header{Name: h.Name, Value: f.replace(h.Value, f.headerSafe)})
 	}
-	if p.Body != nil && strings.Contains(string(p.Body), markerOpen) {
+	if p.marksBody() {
 		r.Body = []byte(f.replace(string(body), escapeJSON))
 	}
 	if f.err == nil {
@@ -51,6 +52,58 @@ const (
 	markerOpen  = "{{secret:"
 	markerClose = "}}"
 )
+
+// marked reports whether the plan has secret markers anywhere.
+func (p *Plan) marked() bool {
+	for _, u := range p.URLs {
+		if strings.Contains(u, markerOpen) {
+			return true
+		}
+	}
+	for _, h := range p.Header {
+		if strings.Contains(h.Value, markerOpen) {
+			return true
+		}
+	}
+	return p.marksBody()
+}
+
+// marksBody reports whether the plan puts secret markers into the body.
+func (p *Plan) marksBody() bool {
+	if holdsMarker(p.Body) {
+		return true
+	}
+	for k := range p.Edits {
+		if holdsMarker(p.Edits[k].Value) {
+			return true
+		}
+	}
+	return false
+}
+
+func holdsMarker(texts ...[]byte) bool {
+	for _, t := range texts {
+		if bytes.Contains(t, []byte(markerOpen)) {
+			return true
+		}
+	}
+	return false
+}
+
+func blobsHoldMarker(b Blobs) bool {
+	if b == nil {
+		return false
+	}
+	for id := 0; ; id++ {
+		blob, ok := b.Blob(id)
+		if !ok {
+			return false
+		}
+		if holdsMarker(blob) {
+			return true
+		}
+	}
+}
 
 type filler struct {
 	secrets Secrets

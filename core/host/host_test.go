@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/omniroute/omniroute/plugins/bundle/parts"
+	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,6 +59,13 @@ func packed(t testing.TB, pkg string) []byte {
 	wasm, err := once(&built.packed, pkg, func() ([]byte, error) { return Pack(context.Background(), raw) })
 	require.NoError(t, err)
 	return bytes.Clone(wasm)
+}
+
+// core is the module of the built-in plugins.
+func core(t testing.TB) []byte {
+	t.Helper()
+	raw := guest(t, "github.com/omniroute/omniroute/plugins/bundle/core")
+	return abi.AppendSection(bytes.Clone(raw), abi.SectionManifest, parts.Module().Manifest())
 }
 
 // open starts a host and waits for it.

@@ -237,6 +237,7 @@ func (m *module) openStream(ctx context.Context, open abi.Op, record []byte, blo
 		if !errors.As(err, &trap) {
 			break
 		}
+		g.moveOut()
 	}
 	if err != nil {
 		g.drop()

@@ -65,15 +65,15 @@ func (x *executor) Plan(c *sdk.Ctx, p *sdk.Plan) error {
 	if stream {
 		p.Framing = sdk.Framing(pr.format)
 	}
-	if endpoint == "chat" || endpoint == "responses" {
+	if endpoint == "chat" {
 		pr.rules.apply(c, pr, p, stream)
 	}
 	return nil
 }
 
 // Result implements sdk.Executor.
-func (x *executor) Result(_ *sdk.Ctx, r *sdk.Result) (sdk.Verdict, error) {
-	if r.Status == 401 {
+func (x *executor) Result(c *sdk.Ctx, r *sdk.Result) (sdk.Verdict, error) {
+	if c.AuthKind == "oauth" && (r.Status == 401 || r.Status == 403) {
 		return sdk.RefreshCredential(r), nil
 	}
 	return sdk.Default(r), nil

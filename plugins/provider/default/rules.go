@@ -159,7 +159,7 @@ func (r *rules) streaming(c *sdk.Ctx, pr *profile, p *sdk.Plan, stream bool) {
 	for _, x := range r.stream {
 		p.Body.Set(x.name, x.value)
 	}
-	if pr.format == sdk.OpenAI && !contains(r.drop, "stream_options") && (c.Endpoint == "" || c.Endpoint == "chat") {
+	if pr.format == sdk.OpenAI && !contains(r.drop, "stream_options") {
 		p.Body.Set("stream_options.include_usage", "true") // else a stream tells no usage
 	}
 }

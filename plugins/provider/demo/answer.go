@@ -104,8 +104,8 @@ func (a *answer) appendFunction(b []byte, arguments []byte) []byte {
 }
 
 func (a *answer) appendUsage(b []byte) []byte {
-	completion := int64((len(a.text)+len(a.reasoning)+len(a.arguments))/4 + 1)
-	reasoning := int64(len(a.reasoning) / 4)
+	reasoning := int64(len(strings.Fields(a.reasoning))) // a word is a token here
+	completion := reasoning + int64(len(strings.Fields(a.text))+len(a.arguments)/4)
 	b = jsn.AppendIntMember(append(b, '{'), "prompt_tokens", a.prompt)
 	b = jsn.AppendIntMember(b, "completion_tokens", completion)
 	b = jsn.AppendIntMember(b, "total_tokens", a.prompt+completion)

@@ -50,6 +50,8 @@ func plan(c *sdk.Ctx, p *sdk.Plan) error {
 		if c.Blobs().Len(99) >= 0 {
 			p.Header("X-Forged", "1")
 		}
+	case "secretbody":
+		p.Body.Set("key", `"{{secret:api_key}}"`)
 	case "elsewhere":
 		p.URLs = []string{"https://evil.example/"}
 	case "badheader":
