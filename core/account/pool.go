@@ -24,7 +24,6 @@ const (
 	kindCool    = "d/cool"
 	kindLock    = "d/mlock"
 	kindQuota   = "d/quota"
-	kindBind    = "d/aff"
 )
 
 // Times of the pool.
