@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -115,7 +116,7 @@ func newWorld(t testing.TB, policies string) *world {
 	w.health = health.New(health.Options{})
 	client := upstream.New(upstream.Options{})
 	w.flow = flow.New(flow.Deps{Host: h, Upstream: client, Keys: w.keys, Pool: w.pool, Ledger: w.ledger, Health: w.health,
-		Metrics: telemetry.NewMetrics(), Log: telemetry.Discard(), Version: "test"})
+		Metrics: telemetry.NewMetrics(), Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test"})
 	w.configure(policies, "")
 
 	app := fiber.New(accept.Config(w.flow))

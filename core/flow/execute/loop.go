@@ -177,24 +177,25 @@ func (v *visit) pick() (*account.Lease, *account.NoneError) {
 // section.
 func (v *visit) choose(views []account.View) int {
 	env := &v.l.c.Env.AccountEnv
-	env.Accounts = make([]*policy.Account, len(views))
+	list := make([]*policy.Account, len(views))
 	left := 0
 	for i := range views {
-		env.Accounts[i] = v.l.s.accountFacts(v.l.c, &views[i])
-		if a := env.Accounts[i]; a.Active && !a.Tried && !a.Cooling && !a.ModelLocked {
+		list[i] = v.l.s.accountFacts(v.l.c, &views[i])
+		if a := list[i]; a.Active && !a.Tried && !a.Cooling && !a.ModelLocked {
 			left++
 		}
 	}
 	env.Attempt.AccountsLeft = max(left-1, 0)
-	if len(views) > 0 {
-		env.Account = env.Accounts[0]
+	env.Accounts = list
+	if len(list) > 0 {
+		env.Account = list[0]
 	}
-	v.record(env.Accounts)
-	i, ok := v.l.c.Snapshot.Policy.Accounts(env, env.Accounts, v.l.c.Trace)
+	v.record(list)
+	i, ok := v.l.c.Snapshot.Policy.Accounts(env, list, v.l.c.Trace)
 	if !ok {
 		return -1
 	}
-	env.Account = env.Accounts[i]
+	env.Account = list[i]
 	return i
 }
 
