@@ -2,6 +2,7 @@ package jsn
 
 import (
 	"bytes"
+	"math/bits"
 	"unsafe"
 )
 
@@ -55,36 +56,48 @@ func Trim(b []byte) []byte {
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && isSpace(b[i]) {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++
 	}
 	return i
 }
 
+// Eight bytes are looked at together: lo has the low bit of each byte set, hi the high
+// one. A byte of v equals c where has(v ^ c*lo) has its high bit set; bytes above a hit
+// may be marked too, the lowest mark is always right.
+const (
+	lo = 0x0101010101010101
+	hi = 0x8080808080808080
+)
+
+// load reads eight bytes. The caller checks that they are there.
+func load(b []byte, i int) uint64 {
+	return *(*uint64)(unsafe.Pointer(uintptr(unsafe.Pointer(unsafe.SliceData(b))) + uintptr(i)))
+}
+
 // stringEnd returns the index of the closing quote of a string whose content
 // starts at i, or -1.
 func stringEnd(b []byte, i int) int {
-	if i > len(b) {
-		return -1
-	}
-	start := i
 	for {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
+		for i+8 <= len(b) {
+			v := load(b, i)
+			q, e := v^('"'*lo), v^('\\'*lo)
+			if m := ((q-lo)&^q | (e-lo)&^e) & hi; m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		for i < len(b) && b[i] != '"' && b[i] != '\\' {
+			i++
+		}
+		if i >= len(b) {
 			return -1
 		}
-		i += n
-		if i == start || b[i-1] != '\\' {
+		if b[i] == '"' {
 			return i
 		}
-		k := i - 1
-		for k >= start && b[k] == '\\' {
-			k--
-		}
-		if (i-1-k)%2 == 0 {
-			return i
-		}
-		i++
+		i += 2
 	}
 }
 
@@ -100,26 +113,7 @@ func valueEnd(b []byte, i int) int {
 		}
 		return len(b)
 	case '{', '[':
-		depth := 0
-		for i < len(b) {
-			switch b[i] {
-			case '"':
-				e := stringEnd(b, i+1)
-				if e < 0 {
-					return len(b)
-				}
-				i = e
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-				if depth == 0 {
-					return i + 1
-				}
-			}
-			i++
-		}
-		return len(b)
+		return containerEnd(b, i)
 	}
 	for i < len(b) {
 		switch b[i] {
@@ -129,6 +123,49 @@ func valueEnd(b []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// containerEnd skips an object or array by counting brackets outside of strings.
+func containerEnd(b []byte, i int) int {
+	depth := 0
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			i++
+			for {
+				for i < len(b) && b[i] != '"' && b[i] != '\\' {
+					if i+8 > len(b) {
+						i++
+						continue
+					}
+					v := load(b, i)
+					q, e := v^('"'*lo), v^('\\'*lo)
+					m := ((q-lo)&^q | (e-lo)&^e) & hi
+					if m != 0 {
+						i += bits.TrailingZeros64(m) >> 3
+						break
+					}
+					i += 8
+				}
+				if i >= len(b) {
+					return len(b)
+				}
+				if b[i] == '"' {
+					break
+				}
+				i += 2
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+			if depth == 0 {
+				return i + 1
+			}
+		}
+		i++
+	}
+	return len(b)
 }
 
 // ObjectIter walks the members of an object in order.

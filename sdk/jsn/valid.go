@@ -1,6 +1,9 @@
 package jsn
 
-import "strconv"
+import (
+	"math/bits"
+	"strconv"
+)
 
 // MaxDepth is the deepest nesting that [Valid] accepts.
 const MaxDepth = 512
@@ -20,9 +23,8 @@ func (e *SyntaxError) Error() string {
 // allowed) and returns a *[SyntaxError] when it is not. UTF-8 is not checked.
 func Valid(b []byte) error {
 	p := parser{b: b}
-	p.i = skipSpace(b, 0)
-	if !p.value(0) {
-		return &SyntaxError{Offset: p.i, Msg: p.msg}
+	if !p.document() {
+		return &SyntaxError{Offset: min(p.i, len(b)), Msg: p.msg}
 	}
 	if p.i = skipSpace(b, p.i); p.i != len(b) {
 		return &SyntaxError{Offset: p.i, Msg: "text after the document"}
@@ -36,151 +38,189 @@ func IsObject(b []byte) bool {
 	return i < len(b) && b[i] == '{' && Valid(b) == nil
 }
 
+// parser checks a document in one loop, without recursion: calls are what costs most
+// in a guest.
 type parser struct {
-	b   []byte
-	i   int
-	msg string
+	b     []byte
+	i     int
+	msg   string
+	stack [(MaxDepth + 64) / 64]uint64 // a bit per open container: 1 = object
 }
 
-func (p *parser) fail(msg string) bool {
-	p.msg = msg
+func (p *parser) fail(i int, msg string) bool {
+	p.i, p.msg = i, msg
 	return false
 }
 
-func (p *parser) value(depth int) bool {
-	if p.i >= len(p.b) {
-		return p.fail("unexpected end")
-	}
-	if depth > MaxDepth {
-		return p.fail("nested too deeply")
-	}
-	switch c := p.b[p.i]; c {
-	case '{':
-		return p.object(depth)
-	case '[':
-		return p.array(depth)
-	case '"':
-		p.i++
-		return p.str()
-	case 't':
-		return p.literal("true")
-	case 'f':
-		return p.literal("false")
-	case 'n':
-		return p.literal("null")
-	default:
-		if c == '-' || c >= '0' && c <= '9' {
-			return p.number()
-		}
-	}
-	return p.fail("unexpected character")
-}
-
-func (p *parser) object(depth int) bool {
-	p.i = skipSpace(p.b, p.i+1)
-	if p.i < len(p.b) && p.b[p.i] == '}' {
-		p.i++
-		return true
-	}
-	for {
-		if p.i >= len(p.b) || p.b[p.i] != '"' {
-			return p.fail("expected a member name")
-		}
-		p.i++
-		if !p.str() {
-			return false
-		}
-		p.i = skipSpace(p.b, p.i)
-		if p.i >= len(p.b) || p.b[p.i] != ':' {
-			return p.fail("expected a colon")
-		}
-		p.i = skipSpace(p.b, p.i+1)
-		if !p.value(depth + 1) {
-			return false
-		}
-		p.i = skipSpace(p.b, p.i)
-		if p.i >= len(p.b) {
-			return p.fail("unexpected end")
-		}
-		switch p.b[p.i] {
-		case ',':
-			p.i = skipSpace(p.b, p.i+1)
-		case '}':
-			p.i++
-			return true
-		default:
-			return p.fail("expected a comma or the end of the object")
-		}
-	}
-}
-
-func (p *parser) array(depth int) bool {
-	p.i = skipSpace(p.b, p.i+1)
-	if p.i < len(p.b) && p.b[p.i] == ']' {
-		p.i++
-		return true
-	}
-	for {
-		if !p.value(depth + 1) {
-			return false
-		}
-		p.i = skipSpace(p.b, p.i)
-		if p.i >= len(p.b) {
-			return p.fail("unexpected end")
-		}
-		switch p.b[p.i] {
-		case ',':
-			p.i = skipSpace(p.b, p.i+1)
-		case ']':
-			p.i++
-			return true
-		default:
-			return p.fail("expected a comma or the end of the array")
-		}
-	}
-}
-
-// str checks string content from p.i on and stops behind the closing quote.
-func (p *parser) str() bool {
+func (p *parser) document() bool {
 	b := p.b
-	for i := p.i; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			p.i = i + 1
-			return true
-		case c < 0x20:
-			p.i = i
-			return p.fail("control character in a string")
-		case c == '\\':
+	depth := 0
+	object := false
+	i := 0
+	for {
+		// A value is due.
+		for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 			i++
-			if i >= len(b) {
-				p.i = i
-				return p.fail("unexpected end")
+		}
+		if i >= len(b) {
+			return p.fail(i, "unexpected end")
+		}
+		switch c := b[i]; c {
+		case '"':
+			if i = p.str(i + 1); i < 0 {
+				return false
 			}
-			switch b[i] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			case 'u':
-				if _, ok := hex4(b[i+1:]); !ok {
-					p.i = i
-					return p.fail("bad \\u escape")
+		case '{', '[':
+			if depth >= MaxDepth {
+				return p.fail(i, "nested too deeply")
+			}
+			object = c == '{'
+			if object {
+				p.stack[depth>>6] |= 1 << (depth & 63)
+			} else {
+				p.stack[depth>>6] &^= 1 << (depth & 63)
+			}
+			depth++
+			i++
+			for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+				i++
+			}
+			if i < len(b) && b[i] == c+2 {
+				i++
+				depth--
+				object = depth > 0 && p.stack[(depth-1)>>6]>>((depth-1)&63)&1 == 1
+				break
+			}
+			if object {
+				if i = p.key(i); i < 0 {
+					return false
 				}
-				i += 4
-			default:
+			}
+			continue
+		case 't':
+			if i = p.literal(i, "true"); i < 0 {
+				return false
+			}
+		case 'f':
+			if i = p.literal(i, "false"); i < 0 {
+				return false
+			}
+		case 'n':
+			if i = p.literal(i, "null"); i < 0 {
+				return false
+			}
+		default:
+			if c != '-' && (c < '0' || c > '9') {
+				return p.fail(i, "unexpected character")
+			}
+			if p.i = i; !p.number() {
+				return false
+			}
+			i = p.i
+		}
+		// A value is over: what follows belongs to its container.
+		for {
+			if depth == 0 {
 				p.i = i
-				return p.fail("bad escape")
+				return true
+			}
+			for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+				i++
+			}
+			if i >= len(b) {
+				return p.fail(i, "unexpected end")
+			}
+			if b[i] == ',' {
+				i++
+				break
+			}
+			if object && b[i] != '}' || !object && b[i] != ']' {
+				return p.fail(i, "expected a comma or the end of the container")
+			}
+			i++
+			depth--
+			object = depth > 0 && p.stack[(depth-1)>>6]>>((depth-1)&63)&1 == 1
+		}
+		if object {
+			if i = p.key(i); i < 0 {
+				return false
 			}
 		}
 	}
-	p.i = len(b)
-	return p.fail("unterminated string")
 }
 
-func (p *parser) literal(want string) bool {
-	if len(p.b)-p.i < len(want) || string(p.b[p.i:p.i+len(want)]) != want {
-		return p.fail("unexpected character")
+// key checks a member name and its colon and returns the index behind.
+func (p *parser) key(i int) int {
+	b := p.b
+	i = skipSpace(b, i)
+	if i >= len(b) || b[i] != '"' {
+		p.fail(i, "expected a member name")
+		return -1
 	}
-	p.i += len(want)
-	return true
+	if i = p.str(i + 1); i < 0 {
+		return -1
+	}
+	i = skipSpace(b, i)
+	if i >= len(b) || b[i] != ':' {
+		p.fail(i, "expected a colon")
+		return -1
+	}
+	return i + 1
+}
+
+// str checks string content from i on and returns the index behind the closing quote.
+func (p *parser) str(i int) int {
+	b := p.b
+	for {
+		for i+8 <= len(b) {
+			v := load(b, i)
+			q, e := v^('"'*lo), v^('\\'*lo)
+			// The third term marks bytes below 0x20.
+			if m := ((q-lo)&^q | (e-lo)&^e | (v-0x20*lo)&^v) & hi; m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= 0x20 {
+			i++
+		}
+		switch {
+		case i >= len(b):
+			p.fail(i, "unterminated string")
+			return -1
+		case b[i] == '"':
+			return i + 1
+		case b[i] < 0x20:
+			p.fail(i, "control character in a string")
+			return -1
+		}
+		if i++; i >= len(b) {
+			p.fail(i, "unexpected end")
+			return -1
+		}
+		switch b[i] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			i++
+		case 'u':
+			if _, ok := hex4(b[i+1:]); !ok {
+				p.fail(i, "bad \\u escape")
+				return -1
+			}
+			i += 5
+		default:
+			p.fail(i, "bad escape")
+			return -1
+		}
+	}
+}
+
+func (p *parser) literal(i int, want string) int {
+	if len(p.b)-i < len(want) || string(p.b[i:i+len(want)]) != want {
+		p.fail(i, "unexpected character")
+		return -1
+	}
+	return i + len(want)
 }
 
 func (p *parser) digits() bool {
@@ -198,12 +238,12 @@ func (p *parser) number() bool {
 	if p.i < len(p.b) && p.b[p.i] == '0' {
 		p.i++
 	} else if !p.digits() {
-		return p.fail("bad number")
+		return p.fail(p.i, "bad number")
 	}
 	if p.i < len(p.b) && p.b[p.i] == '.' {
 		p.i++
 		if !p.digits() {
-			return p.fail("bad number")
+			return p.fail(p.i, "bad number")
 		}
 	}
 	if p.i < len(p.b) && (p.b[p.i] == 'e' || p.b[p.i] == 'E') {
@@ -212,7 +252,7 @@ func (p *parser) number() bool {
 			p.i++
 		}
 		if !p.digits() {
-			return p.fail("bad number")
+			return p.fail(p.i, "bad number")
 		}
 	}
 	return true
