@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -14,8 +15,12 @@ import (
 // arguments, or whose order would differ from run to run.
 const (
 	costBudget = 500_000
-	maxText    = 1 << 20
-	maxList    = 20_000
+	// deepWeight asks for the cost of everything inside a value.
+	deepWeight = -1
+	// pairsWeight is that cost for each element: every pair is compared.
+	pairsWeight = -2
+	maxText     = 1 << 20
+	maxList     = 20_000
 )
 
 // errCost is the panic value and error of an evaluation that costs too much.
@@ -160,6 +165,16 @@ func pick(pairs [][2]any, side int) []any {
 
 // chargeFor is the cost of handing a value to a scanning operation once.
 func chargeFor(v any, weight int) int {
+	switch weight {
+	case deepWeight:
+		return deepCost(v, costBudget)
+	case pairsWeight:
+		n := 1
+		if rv := reflect.ValueOf(v); rv.Kind() == reflect.Slice {
+			n += rv.Len() / 4
+		}
+		return n * deepCost(v, costBudget)
+	}
 	switch x := v.(type) {
 	case string:
 		return len(x)*weight/16 + 1
@@ -181,6 +196,49 @@ func chargeFor(v any, weight int) int {
 	return weight
 }
 
+// deepCost is the cost of visiting everything inside a value; it stops counting
+// beyond limit.
+func deepCost(v any, limit int) int {
+	cost := 1
+	visit := func(x any) bool {
+		cost += deepCost(x, limit-cost)
+		return cost <= limit
+	}
+	switch x := v.(type) {
+	case string:
+		cost += len(x) / 16
+	case []any:
+		for _, item := range x {
+			if !visit(item) {
+				break
+			}
+		}
+	case map[string]any:
+		for _, item := range x {
+			if cost++; !visit(item) {
+				break
+			}
+		}
+	case []string:
+		for _, item := range x {
+			if !visit(item) {
+				break
+			}
+		}
+	case map[string]string:
+		for k, item := range x {
+			if cost += len(k) / 16; !visit(item) {
+				break
+			}
+		}
+	case []*Target:
+		cost += 50 * len(x)
+	case []*Account:
+		cost += 50 * len(x)
+	}
+	return cost
+}
+
 // addTexts is the + of texts, bounded.
 func (f *frame) addTexts(a, b string) string {
 	n := len(a) + len(b)
@@ -194,12 +252,15 @@ func (f *frame) addTexts(a, b string) string {
 // heavyBuiltins are built-ins whose arguments are charged: the weight is the
 // number of times an argument is visited, roughly.
 func heavyBuiltins() map[string]int {
-	heavy := map[string]int{"split": 16, "splitAfter": 16, "fromJSON": 32, "uniq": 64, "sort": 8, "sortBy": 8, "date": 8}
+	heavy := map[string]int{"uniq": pairsWeight, "split": 16, "splitAfter": 16, "fromJSON": 32, "sort": 8, "sortBy": 8, "date": 8}
 	for _, name := range []string{
 		"upper", "lower", "trim", "trimPrefix", "trimSuffix", "toBase64", "fromBase64", "indexOf", "lastIndexOf",
-		"concat", "flatten", "reverse", "fromPairs", "mean", "median", "min", "max", "sum", "count", "toJSON", "string", "take", "int", "float",
+		"concat", "flatten", "reverse", "fromPairs", "mean", "median", "min", "max", "sum", "count", "take", "int", "float",
 	} {
 		heavy[name] = 2
+	}
+	for _, name := range []string{"toJSON", "string"} {
+		heavy[name] = deepWeight
 	}
 	return heavy
 }

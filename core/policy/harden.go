@@ -49,7 +49,7 @@ func (h *hardener) builtin(b *ast.BuiltinNode, depth int) {
 		h.charge(&b.Arguments[0], 4)
 		return
 	}
-	if weight := h.heavy[b.Name]; weight > 0 {
+	if weight := h.heavy[b.Name]; weight != 0 {
 		for i := range b.Arguments {
 			if !isLiteral(b.Arguments[i]) {
 				h.charge(&b.Arguments[i], weight)
@@ -80,8 +80,8 @@ func (h *hardener) binary(n *ast.Node, b *ast.BinaryNode, depth int) {
 			h.charge(&b.Right, 2)
 		}
 	case "==", "!=":
-		if depth > 0 && !isScalar(b.Left) && !isScalar(b.Right) {
-			h.charge(&b.Left, 1000)
+		if !isScalar(b.Left) && !isScalar(b.Right) {
+			h.charge(&b.Left, deepWeight)
 		}
 	}
 }
@@ -106,7 +106,12 @@ func (h *hardener) descend(n ast.Node, depth int) {
 	case *ast.CallNode:
 		for i := range x.Arguments {
 			h.node(&x.Arguments[i], depth)
-			if depth > 0 && !isLiteral(x.Arguments[i]) && !isScalar(x.Arguments[i]) {
+			if depth == 0 || isLiteral(x.Arguments[i]) {
+				continue
+			}
+			if x.Arguments[i].Type().Kind() == reflect.String {
+				h.charge(&x.Arguments[i], 16)
+			} else if !isScalar(x.Arguments[i]) {
 				h.charge(&x.Arguments[i], 2)
 			}
 		}

@@ -343,13 +343,17 @@ func callText(name, shape string, a []native) (native, bool) {
 	switch name + " " + shape {
 	case "glob ss":
 		p, s := a[0].s, a[1].s
-		return boolean(func(f *frame) bool { return glob(p(f), s(f)) }), true
+		return boolean(func(f *frame) bool {
+			t := s(f)
+			f.charge(len(t)/4 + 1)
+			return glob(p(f), t)
+		}), true
 	case "globAny ls":
 		l, s := a[0].l, a[1].s
 		return boolean(func(f *frame) bool {
-			list := l(f)
-			f.charge(len(list) + 1)
-			return globAny(list, s(f))
+			list, t := l(f), s(f)
+			f.charge(len(list)*(len(t)/4+1) + 1)
+			return globAny(list, t)
 		}), true
 	case "ipIn sl":
 		s, l := a[0].s, a[1].l

@@ -181,6 +181,9 @@ func (p *program) appendText(out []byte, f *frame) (_ []byte, err error) {
 	case float64:
 		return appendFloat(out, x), nil
 	}
+	if deepCost(v, maxRendered) > maxRendered/16 {
+		return nil, fmt.Errorf("the value of %s is too large for a text", p.src)
+	}
 	return fmt.Append(out, v), nil
 }
 

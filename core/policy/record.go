@@ -134,7 +134,7 @@ type recordJSON struct {
 	Budgets  map[string]budgetJSON       `json:"budgets,omitempty"`
 	Locks    map[string]map[string]any   `json:"locks,omitempty"`
 	Failures []failureJSON               `json:"failures,omitempty"`
-	Usage    map[string]any              `json:"usage,omitempty"`
+	Usage    *map[string]any             `json:"usage,omitempty"` // present, if empty, for a finished request
 	Served   string                      `json:"served,omitempty"`
 	Account  string                      `json:"served_account,omitempty"`
 	CostUSD  float64                     `json:"cost_usd,omitempty"`
@@ -159,9 +159,16 @@ type failureJSON struct {
 func (r *Record) MarshalJSON() ([]byte, error) {
 	out := recordJSON{
 		Req: changed(r.Req, NewReq()), Key: changed(r.Key, NewKey()), Sys: changed(r.Sys, &Sys{}), Cfg: changed(r.Cfg, NewCfg()),
-		Guard: changed(r.Guard, &Guard{}), Combo: changed(r.Combo, &Combo{}), Attempt: changed(r.Attempt, &Attempt{N: 1}), Usage: changed(r.Usage, &Usage{}),
+		Guard: changed(r.Guard, &Guard{}), Combo: changed(r.Combo, &Combo{Size: 1}), Attempt: changed(r.Attempt, &Attempt{N: 1}),
 		Spend: r.Spend, Requests: r.Requests, Tokens: r.Tokens, Banned: r.Banned,
 		Served: r.Served, Account: r.ServedAccount, CostUSD: r.CostUSD,
+	}
+	if r.Usage != nil {
+		m := changed(r.Usage, &Usage{})
+		if m == nil {
+			m = map[string]any{}
+		}
+		out.Usage = &m
 	}
 	if !r.At.IsZero() {
 		out.Now = r.At.UTC().Format(time.RFC3339Nano)
@@ -180,7 +187,7 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 	if len(r.Profiles) > 0 {
 		out.Profiles = map[string]map[string]any{}
 		for id, p := range r.Profiles {
-			out.Profiles[id] = changed(p, &Profile{})
+			out.Profiles[id] = changed(p, NewProfile(p.Kind))
 		}
 	}
 	if len(r.Budgets) > 0 {
@@ -212,7 +219,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*r = Record{
-		Req: NewReq(), Key: NewKey(), Sys: &Sys{}, Cfg: NewCfg(), Guard: &Guard{}, Combo: &Combo{}, Attempt: &Attempt{N: 1},
+		Req: NewReq(), Key: NewKey(), Sys: &Sys{}, Cfg: NewCfg(), Guard: &Guard{}, Combo: &Combo{Size: 1}, Attempt: &Attempt{N: 1},
 		Spend: in.Spend, Requests: in.Requests, Tokens: in.Tokens, Banned: in.Banned,
 		Served: in.Served, ServedAccount: in.Account, CostUSD: in.CostUSD,
 	}
@@ -240,7 +247,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	fill("attempt", r.Attempt, in.Attempt)
 	if in.Usage != nil {
 		r.Usage = &Usage{}
-		fill("usage", r.Usage, in.Usage)
+		fill("usage", r.Usage, *in.Usage)
 	}
 	for i, m := range in.Targets {
 		t := NewTarget()

@@ -30,7 +30,7 @@ func RecordFromRequest(data []byte) (*Record, error) {
 	req := ReqFromBody(top)
 	req.TokensIn = (len(data) + 3) / 4
 	return &Record{
-		At: time.Now(), Req: req, Key: NewKey(), Sys: &Sys{}, Cfg: NewCfg(), Guard: &Guard{}, Combo: &Combo{}, Attempt: &Attempt{N: 1},
+		At: time.Now(), Req: req, Key: NewKey(), Sys: &Sys{}, Cfg: NewCfg(), Guard: &Guard{}, Combo: &Combo{Size: 1}, Attempt: &Attempt{N: 1},
 	}, nil
 }
 

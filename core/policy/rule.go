@@ -176,6 +176,9 @@ const logEvery = time.Minute
 func (s *Set) failed(r *rule, tr *Trace, candidate string, err error) {
 	r.errors.Add(1)
 	msg := err.Error()
+	if len(msg) > maxShown {
+		msg = msg[:maxShown] + "…" // it may quote a text of the request
+	}
 	r.lastError.Store(&msg)
 	if tr != nil {
 		tr.Entries = append(tr.Entries, Entry{Hook: r.hook, Rule: r.id, Candidate: candidate, Shadow: r.shadow, Error: msg})

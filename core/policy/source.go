@@ -126,7 +126,13 @@ func (s *source) yamlError(err error) {
 	}
 	// The parser reports the line where it gave up, often the one after.
 	hint := ""
-	for _, l := range []int{line, line - 1, line + 1} {
+	places := []int{line, line - 1, line + 1}
+	for i := range s.lines {
+		if text := s.lines[i]; reQuoted.MatchString(text) || reTernary.MatchString(text) || reSpecial.MatchString(text) || reAnchor.MatchString(text) {
+			places = append(places, i+1)
+		}
+	}
+	for _, l := range places {
 		if hint = s.lineHint(l); hint != "" {
 			line = l
 			break
