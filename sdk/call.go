@@ -9,8 +9,6 @@ type call struct {
 	Ctx
 	resume  abi.Op
 	profile []byte
-	framed  bool
-	reason  abi.EndReason
 }
 
 func (m *Module) readCall(in []byte) (*call, error) {

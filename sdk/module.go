@@ -5,6 +5,7 @@ import (
 
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
+	"github.com/omniroute/omniroute/sdk/hub/chat"
 )
 
 // Module is everything one wasm file serves. It is used by one goroutine at a
@@ -13,11 +14,10 @@ type Module struct {
 	name, version string
 	parts         []Part
 
-	dialects   []hub.Dialect
-	executors  map[string]Executor
-	schema     configSchema
-	config     configuration
-	configured bool
+	dialects  []hub.Dialect
+	executors map[string]Executor
+	schema    configSchema
+	config    configuration
 
 	streams map[uint32]openStream
 	out     abi.Writer
@@ -183,7 +183,14 @@ func (m *Module) Manifest() []byte {
 	return append(b, '}')
 }
 
+// hubForm is the form in which the halves of a translation travel between two
+// modules.
+var hubForm hub.Dialect = chat.Hub{}
+
 func (m *Module) dialect(name string) (hub.Dialect, error) {
+	if name == hubForm.Name() {
+		return hubForm, nil
+	}
 	for _, d := range m.dialects {
 		if d.Name() == name {
 			return d, nil
