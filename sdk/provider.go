@@ -238,8 +238,13 @@ func (x streamingProvider) OpenStream(*Ctx) (FrameHandler, error) {
 
 type frameFunc func(*Stream, *Frame) error
 
-// Frame implements [FrameHandler].
-func (f frameFunc) Frame(s *Stream, fr abi.Frame) error { return f(s, &Frame{Frame: fr}) }
+// Frame implements [FrameHandler]. Comments mean nothing and go no further.
+func (f frameFunc) Frame(s *Stream, fr abi.Frame) error {
+	if fr.Kind == abi.FrameComment {
+		return nil
+	}
+	return f(s, &Frame{Frame: fr})
+}
 
 // End implements [FrameHandler].
 func (f frameFunc) End(*Stream, abi.EndReason) error { return nil }
