@@ -1,6 +1,8 @@
 package boot
 
 import (
+	"go.yaml.in/yaml/v3"
+
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/policy"
@@ -25,11 +27,14 @@ func layers(snap *config.Snapshot) []policy.Layer {
 		l := policy.Layer{File: src.File, Data: src.Data, Node: src.Node, Level: policy.LevelFile}
 		if !src.Included {
 			l.DefaultPreset = DefaultPreset
+			if src.Node == nil { // a file without rules has the preset alone
+				l.Node = &yaml.Node{Kind: yaml.MappingNode}
+			}
 		}
 		list = append(list, l)
 	}
 	if len(list) == 0 {
-		list = append(list, policy.Layer{Level: policy.LevelFile, DefaultPreset: DefaultPreset})
+		list = append(list, policy.Layer{Node: &yaml.Node{Kind: yaml.MappingNode}, Level: policy.LevelFile, DefaultPreset: DefaultPreset})
 	}
 	return list
 }

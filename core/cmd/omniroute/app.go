@@ -67,7 +67,6 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              cobra.NoArgs,
-		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -78,7 +77,21 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.dataDir, "data-dir", "", "data `directory` (over DATA_DIR and server.data_dir)")
 	flags.BoolVar(&a.json, "json", false, "machine-readable output")
 	root.AddCommand(a.verbs()...)
+	a.mark(root)
 	return root
+}
+
+// mark makes every verb note that it began: whatever fails before that is a matter of usage.
+func (a *app) mark(c *cobra.Command) {
+	if work := c.RunE; work != nil {
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			return work(cmd, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		a.mark(sub)
+	}
 }
 
 // group is a verb that only holds others; alone it shows what they are.

@@ -50,9 +50,6 @@ func (a *app) verdict(problems, warnings []fault.Diagnostic) error {
 		a.printProblems(problems)
 	}
 	if len(problems) > 0 {
-		if !a.json {
-			fmt.Fprintf(a.err, "%d problems\n", len(problems))
-		}
 		return errNo
 	}
 	if !a.json {

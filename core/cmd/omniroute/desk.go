@@ -34,11 +34,12 @@ func (a *app) quiet() boot.Options {
 	return opt
 }
 
-// configError prints every problem of a configuration before the verb fails.
+// configError prints every problem of a configuration, which is then all there is to say.
 func (a *app) configError(err error) error {
 	var bad *boot.ConfigError
 	if errors.As(err, &bad) {
 		a.printProblems(bad.Problems)
+		return errNo
 	}
 	return err
 }
