@@ -3,7 +3,7 @@ package ledger
 import (
 	"cmp"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goccy/go-json"
@@ -54,7 +54,7 @@ type Reservation struct {
 	id     string
 	holds  []hold
 	until  time.Time
-	once   sync.Once
+	over   atomic.Bool
 }
 
 func (c *Claim) key(w Window) string { return string(c.Unit) + " " + w.key() }
@@ -157,13 +157,14 @@ func (r *Reservation) Release() {
 	if r == nil {
 		return
 	}
-	r.once.Do(func() {
-		l := r.ledger
-		l.mu.Lock()
-		l.forget(r)
-		l.mu.Unlock()
-		l.poke()
-	})
+	if !r.over.CompareAndSwap(false, true) {
+		return
+	}
+	l := r.ledger
+	l.mu.Lock()
+	l.forget(r)
+	l.mu.Unlock()
+	l.poke()
 }
 
 // forget ends a reservation; l.mu is held.

@@ -225,8 +225,8 @@ func (l *Ledger) Settle(e *Entry, r *Reservation) Receipt {
 	for _, scope := range e.Scopes {
 		l.addTo(scope, now, a)
 	}
-	if r != nil {
-		r.once.Do(func() { l.forget(r) })
+	if r != nil && r.over.CompareAndSwap(false, true) {
+		l.forget(r)
 	}
 	if len(l.rows) >= maxQueue {
 		l.rows = append(l.rows[:0], l.rows[1:]...)
