@@ -28,7 +28,7 @@ const (
 
 // gateway is a running `omniroute serve`.
 type gateway struct {
-	t    *testing.T
+	t    testing.TB
 	URL  string
 	dir  string // configuration, plugins and data
 	cmd  *exec.Cmd
@@ -57,7 +57,7 @@ func (o *output) String() string {
 
 // serve starts a gateway whose configuration file has the given text. The
 // address, the data directory and the plugin folder are filled in.
-func serve(t *testing.T, config string) *gateway {
+func serve(t testing.TB, config string) *gateway {
 	t.Helper()
 	g := prepare(t, config)
 	g.start()
@@ -65,7 +65,7 @@ func serve(t *testing.T, config string) *gateway {
 }
 
 // prepare makes the folder of a gateway without starting it.
-func prepare(t *testing.T, config string) *gateway {
+func prepare(t testing.TB, config string) *gateway {
 	t.Helper()
 	dir := t.TempDir()
 	g := &gateway{t: t, dir: dir}
