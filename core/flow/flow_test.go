@@ -236,7 +236,7 @@ func TestDisconnectReachesUpstream(t *testing.T) {
 			id := "leaver-" + strings.ReplaceAll(name, " ", "-")
 			go func() {
 				if !c.read {
-					w.oai.Wait(1, 5*time.Second)
+					w.oai.Wait(0, 5*time.Second)
 					leave()
 				}
 			}()
@@ -250,7 +250,7 @@ func TestDisconnectReachesUpstream(t *testing.T) {
 				leave()
 				_ = resp.Body.Close()
 			}
-			r := w.oai.Wait(1, 5*time.Second)
+			r := w.oai.Wait(0, 5*time.Second)
 			require.NotNil(t, r)
 			left := time.Now()
 			select {
