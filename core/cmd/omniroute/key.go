@@ -83,7 +83,7 @@ func (a *app) keyList() *cobra.Command {
 					return err
 				}
 				if a.json {
-					return a.printJSON(keys)
+					return a.printJSON(list(keys))
 				}
 				var rows [][]string
 				for _, k := range keys {

@@ -38,15 +38,15 @@ func (a *app) providerList() *cobra.Command {
 }
 
 func (a *app) listProviders(ctx context.Context, desk control.Desk) error {
-	list, err := desk.Providers(ctx, true)
+	providers, err := desk.Providers(ctx, true)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		return a.printJSON(list)
+		return a.printJSON(list(providers))
 	}
 	var rows [][]string
-	for _, p := range list {
+	for _, p := range providers {
 		auth := strings.Join(p.Auth, " ")
 		if p.NoAuth {
 			auth = "none"
@@ -57,15 +57,15 @@ func (a *app) listProviders(ctx context.Context, desk control.Desk) error {
 }
 
 func (a *app) listAccounts(ctx context.Context, desk control.Desk) error {
-	list, err := desk.Accounts(ctx, "")
+	accounts, err := desk.Accounts(ctx, "")
 	if err != nil {
 		return err
 	}
 	if a.json {
-		return a.printJSON(list)
+		return a.printJSON(list(accounts))
 	}
 	var rows [][]string
-	for _, acc := range list {
+	for _, acc := range accounts {
 		from := "store"
 		if acc.FromFile {
 			from = "file"
@@ -255,7 +255,7 @@ func (a *app) providerModels() *cobra.Command {
 					return err
 				}
 				if a.json {
-					return a.printJSON(models)
+					return a.printJSON(list(models))
 				}
 				var rows [][]string
 				for _, m := range models {

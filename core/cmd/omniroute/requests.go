@@ -31,6 +31,7 @@ func (a *app) requestsVerb() *cobra.Command {
 					return err
 				}
 				if a.json {
+					page.Entries = list(page.Entries)
 					return a.printJSON(page)
 				}
 				var rows [][]string
