@@ -1,7 +1,6 @@
 package jsn
 
 import (
-	"bytes"
 	"math/bits"
 	"unsafe"
 )
@@ -168,11 +167,18 @@ func containerEnd(b []byte, i int) int {
 	return len(b)
 }
 
-// ObjectIter walks the members of an object in order.
+// unknown is the position of an iterator that has not looked for the end of its
+// current value yet.
+const unknown = -1
+
+// ObjectIter walks the members of an object in order. The end of a value is looked
+// for when it is needed: a container that is walked in place is read once.
 type ObjectIter struct {
-	b          []byte
-	i          int
-	key, value []byte
+	b     []byte
+	i     int // behind the current value, or unknown
+	start int // of the current value
+	key   []byte
+	end   int // behind the object itself, once it was walked
 }
 
 // Object starts a walk over v. A value that is not an object has no members.
@@ -187,40 +193,45 @@ func Object(v []byte) ObjectIter {
 // Next moves to the next member.
 func (it *ObjectIter) Next() bool {
 	b := it.b
-	i := skipSpace(b, it.i)
-	if i < len(b) && b[i] == ',' {
-		i = skipSpace(b, i+1)
+	i := it.i
+	if i == unknown {
+		i = valueEnd(b, it.start)
+	}
+	for i < len(b) && (b[i] == ' ' || b[i] == ',' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
 	}
 	if i >= len(b) || b[i] != '"' {
-		it.b = nil
+		if i < len(b) && b[i] == '}' {
+			it.end = i + 1
+		}
+		it.b, it.i, it.start = nil, 0, 0
 		return false
 	}
 	e := stringEnd(b, i+1)
 	if e < 0 {
-		it.b = nil
+		it.b, it.i, it.start = nil, 0, 0
 		return false
 	}
 	it.key = b[i+1 : e]
-	i = skipSpace(b, e+1)
-	if i >= len(b) || b[i] != ':' {
-		it.b = nil
+	i = e + 1
+	for i < len(b) && (b[i] == ' ' || b[i] == ':' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	if i >= len(b) || b[i] == ',' || b[i] == '}' || b[i] == ']' {
+		it.b, it.i, it.start = nil, 0, 0
 		return false
 	}
-	i = skipSpace(b, i+1)
-	end := valueEnd(b, i)
-	if end == i {
-		it.b = nil
-		return false
-	}
-	it.value = b[i:end:end]
-	it.i = end
+	it.start = i
+	it.i = unknown
 	return true
 }
 
 // Key returns the decoded name of the member.
 func (it *ObjectIter) Key() []byte {
-	if bytes.IndexByte(it.key, '\\') >= 0 {
-		return appendDecoded(nil, it.key)
+	for _, c := range it.key {
+		if c == '\\' {
+			return appendDecoded(nil, it.key)
+		}
 	}
 	return it.key
 }
@@ -229,13 +240,57 @@ func (it *ObjectIter) Key() []byte {
 func (it *ObjectIter) RawKey() Str { return Str(it.key) }
 
 // Value returns the raw value of the member.
-func (it *ObjectIter) Value() []byte { return it.value }
+func (it *ObjectIter) Value() []byte {
+	if it.i == unknown {
+		it.i = valueEnd(it.b, it.start)
+	}
+	return it.b[it.start:it.i:it.i]
+}
 
-// ArrayIter walks the elements of an array in order.
+// ValueOffset returns where the value stands in the object that is walked.
+func (it *ObjectIter) ValueOffset() int { return it.start }
+
+// Kind tells the kind of the value without looking for its end.
+func (it *ObjectIter) Kind() Kind { return KindOf(it.b[it.start:]) }
+
+// Object walks the value, an object, in place. Hand the walk to [ObjectIter.Leave]
+// afterwards, so that the value is not read again to find its end:
+//
+//	inner := it.Object()
+//	for inner.Next() { … }
+//	it.Leave(inner.End())
+func (it *ObjectIter) Object() ObjectIter {
+	if len(it.b) == 0 || it.b[it.start] != '{' {
+		return ObjectIter{}
+	}
+	return ObjectIter{b: it.b, i: it.start + 1}
+}
+
+// Array walks the value, an array, in place, like [ObjectIter.Object].
+func (it *ObjectIter) Array() ArrayIter {
+	if len(it.b) == 0 || it.b[it.start] != '[' {
+		return ArrayIter{}
+	}
+	return ArrayIter{b: it.b, i: it.start + 1}
+}
+
+// End returns the position behind the object in the document that is walked, 0 unless
+// it was walked to its end.
+func (it *ObjectIter) End() int { return it.end }
+
+// Leave goes on behind a value that was walked in place; end 0 changes nothing.
+func (it *ObjectIter) Leave(end int) {
+	if end > it.start {
+		it.i = end
+	}
+}
+
+// ArrayIter walks the elements of an array in order, as lazily as [ObjectIter].
 type ArrayIter struct {
 	b     []byte
 	i     int
-	value []byte
+	start int
+	end   int
 }
 
 // Array starts a walk over v. A value that is not an array has no elements.
@@ -250,26 +305,53 @@ func Array(v []byte) ArrayIter {
 // Next moves to the next element.
 func (it *ArrayIter) Next() bool {
 	b := it.b
-	i := skipSpace(b, it.i)
-	if i < len(b) && b[i] == ',' {
-		i = skipSpace(b, i+1)
+	i := it.i
+	if i == unknown {
+		i = valueEnd(b, it.start)
 	}
-	if i >= len(b) || b[i] == ']' {
-		it.b = nil
+	for i < len(b) && (b[i] == ' ' || b[i] == ',' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	if i >= len(b) || b[i] == ']' || b[i] == '}' || b[i] == ':' {
+		if i < len(b) && b[i] == ']' {
+			it.end = i + 1
+		}
+		it.b, it.i, it.start = nil, 0, 0
 		return false
 	}
-	end := valueEnd(b, i)
-	if end == i {
-		it.b = nil
-		return false
-	}
-	it.value = b[i:end:end]
-	it.i = end
+	it.start = i
+	it.i = unknown
 	return true
 }
 
 // Value returns the raw element.
-func (it *ArrayIter) Value() []byte { return it.value }
+func (it *ArrayIter) Value() []byte {
+	if it.i == unknown {
+		it.i = valueEnd(it.b, it.start)
+	}
+	return it.b[it.start:it.i:it.i]
+}
+
+// Kind tells the kind of the element without looking for its end.
+func (it *ArrayIter) Kind() Kind { return KindOf(it.b[it.start:]) }
+
+// Object walks the element, an object, in place, like [ObjectIter.Object].
+func (it *ArrayIter) Object() ObjectIter {
+	if len(it.b) == 0 || it.b[it.start] != '{' {
+		return ObjectIter{}
+	}
+	return ObjectIter{b: it.b, i: it.start + 1}
+}
+
+// End returns the position behind the array, like [ObjectIter.End].
+func (it *ArrayIter) End() int { return it.end }
+
+// Leave goes on behind an element that was walked in place; end 0 changes nothing.
+func (it *ArrayIter) Leave(end int) {
+	if end > it.start {
+		it.i = end
+	}
+}
 
 // Len counts the elements of an array or the members of an object.
 func Len(v []byte) int {
@@ -318,6 +400,3 @@ func IsFalse(v []byte) bool { return len(v) == 5 && v[0] == 'f' }
 // View returns b as a string without copying. The bytes must not change while
 // the string is in use.
 func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// ValueOffset returns where the value stands in the object that is walked.
-func (it *ObjectIter) ValueOffset() int { return it.i - len(it.value) }

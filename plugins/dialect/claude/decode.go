@@ -12,7 +12,7 @@ type decoder struct {
 	c      *hub.Ctx
 	emit   func(*hub.Chunk)
 	out    hub.Chunk
-	blocks []block
+	blocks []openBlock
 	calls  int
 	use    counters
 	native string
@@ -31,8 +31,8 @@ const (
 	blockTool
 )
 
-// block is an open content block.
-type block struct {
+// openBlock is a content block that is being streamed.
+type openBlock struct {
 	index int64
 	kind  blockKind
 	call  int
@@ -108,7 +108,7 @@ func (d *decoder) messageStart(m []byte) {
 }
 
 func (d *decoder) blockStart(index int64, raw []byte) {
-	b := block{index: index}
+	b := openBlock{index: index}
 	switch jsn.StrOf(jsn.Get(raw, "type")).String() {
 	case "text":
 		b.kind = blockText
@@ -160,7 +160,7 @@ func (d *decoder) signature(s jsn.Str) {
 	}
 }
 
-func (d *decoder) open(index int64) *block {
+func (d *decoder) open(index int64) *openBlock {
 	for i := range d.blocks {
 		if d.blocks[i].index == index && d.blocks[i].kind != blockOther {
 			return &d.blocks[i]
@@ -209,7 +209,7 @@ func (d *decoder) blockStop(index int64) {
 
 // closeBlock ends a block; a call without argument deltas gets the input it started
 // with (WO-3).
-func (d *decoder) closeBlock(b *block) {
+func (d *decoder) closeBlock(b *openBlock) {
 	kind := b.kind
 	b.kind = blockOther
 	switch kind {

@@ -20,6 +20,7 @@ type parser struct {
 	r      *hub.Request
 	system []hub.Part
 	effort string
+	parts  hub.PartSlab
 }
 
 // ParseRequest implements hub.Dialect.
@@ -34,8 +35,20 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 		c.Alias(a[0], a[1])
 	}
 	for it := jsn.Object(body); it.Next(); {
-		if v := it.Value(); !jsn.IsNull(v) {
-			p.field(string(it.Key()), v)
+		switch key := it.Key(); {
+		case string(key) == "messages":
+			p.r.Messages = make([]hub.Message, 0, 64)
+			list := it.Array()
+			for list.Next() {
+				m := list.Object()
+				p.message(&m)
+				list.Leave(m.End())
+			}
+			it.Leave(list.End())
+		default:
+			if v := it.Value(); !jsn.IsNull(v) {
+				p.field(string(key), v)
+			}
 		}
 	}
 	if th := &p.r.Thinking; th.Mode == hub.ThinkEffort && p.effort != "" {
@@ -58,11 +71,6 @@ func (p *parser) field(key string, v []byte) {
 		r.Stream = jsn.IsTrue(v)
 	case "system":
 		p.system = p.texts(v)
-	case "messages":
-		r.Messages = make([]hub.Message, 0, jsn.Len(v)*2)
-		for it := jsn.Array(v); it.Next(); {
-			p.message(it.Value())
-		}
 	case "tools":
 		for it := jsn.Array(v); it.Next(); {
 			p.tool(it.Value())
@@ -149,63 +157,130 @@ func mark(block []byte) []byte {
 	return nil
 }
 
-func (p *parser) message(raw []byte) {
-	role := jsn.StrOf(jsn.Get(raw, "role")).View()
-	content := jsn.Get(raw, "content")
-	m := hub.Message{Role: role}
-	switch role {
-	case hub.System:
-		m.Parts = p.texts(content)
-		p.r.Messages = append(p.r.Messages, m)
-		return
-	case hub.Assistant:
-	default:
-		m.Role = hub.User
+// block is a content block, read in one pass. Containers are raw values.
+type block struct {
+	typ                               string
+	text, id, name, title, source     jsn.Str
+	thinking, signature, data, result jsn.Str
+	input, content, src, cache        []byte
+	failed, cited                     bool
+}
+
+func readBlock(it *jsn.ObjectIter) (b block) {
+	for it.Next() {
+		key := it.Key()
+		v := it.Value()
+		switch string(key) {
+		case "type":
+			b.typ = jsn.StrOf(v).View()
+		case "text":
+			b.text = jsn.StrOf(v)
+		case "id":
+			b.id = jsn.StrOf(v)
+		case "name":
+			b.name = jsn.StrOf(v)
+		case "input":
+			b.input = v
+		case "content":
+			b.content = v
+		case "tool_use_id":
+			b.result = jsn.StrOf(v)
+		case "is_error":
+			b.failed = jsn.IsTrue(v)
+		case "cache_control":
+			if jsn.KindOf(v) == jsn.Obj {
+				b.cache = v
+			}
+		case "thinking":
+			b.thinking = jsn.StrOf(v)
+		case "signature":
+			b.signature = jsn.StrOf(v)
+		case "data":
+			b.data = jsn.StrOf(v)
+		case "title":
+			b.title = jsn.StrOf(v)
+		case "source":
+			b.src, b.source = v, jsn.StrOf(v)
+		case "citations":
+			b.cited = jsn.Len(v) > 0
+		}
 	}
-	if s := jsn.StrOf(content); s != nil {
-		m.Parts = []hub.Part{{Text: s}}
-	}
-	var pending jsn.Str // Gemini signature waiting for its call (E-4)
-	for it := jsn.Array(content); it.Next(); {
-		block := it.Value()
-		switch typ := jsn.StrOf(jsn.Get(block, "type")).String(); typ {
-		case "tool_result":
-			if m.Role == hub.User {
-				p.r.Messages = append(p.r.Messages, p.result(block))
-			}
-		case "tool_use":
-			if m.Role == hub.Assistant {
-				call := p.call(block)
-				call.GoogleSig, pending = pending, nil
-				m.Calls = append(m.Calls, call)
-			}
-		case "thinking", "redacted_thinking":
-			if m.Role == hub.Assistant {
-				p.reasoning(&m, block, typ, &pending)
-			}
-		default:
-			if part, ok := p.part(block, typ); ok {
-				m.Parts = append(m.Parts, part)
-			} else {
-				p.c.Drop(typ)
+	return b
+}
+
+// message reads one message. Its blocks are read in place when the role stands ahead
+// of them, as it usually does.
+func (p *parser) message(it *jsn.ObjectIter) {
+	m := hub.Message{}
+	var late []byte
+	for it.Next() {
+		switch string(it.Key()) {
+		case "role":
+			m.Role = jsn.StrOf(it.Value()).View()
+		case "content":
+			switch {
+			case it.Kind() == jsn.String:
+				m.Parts = p.parts.One(hub.Part{Text: jsn.StrOf(it.Value())})
+			case m.Role == "":
+				late = it.Value()
+			default:
+				list := it.Array()
+				p.blocks(&m, &list)
+				it.Leave(list.End())
 			}
 		}
 	}
-	if pending != nil {
-		m.Reasoning = append(m.Reasoning, hub.Reasoning{Sig: pending, Provider: "gemini"})
+	if late != nil {
+		list := jsn.Array(late)
+		p.blocks(&m, &list)
+	}
+	if m.Role != hub.Assistant && m.Role != hub.System {
+		m.Role = hub.User
 	}
 	if len(m.Parts) > 0 || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
 		p.r.Messages = append(p.r.Messages, m)
 	}
 }
 
-func (p *parser) reasoning(m *hub.Message, block []byte, typ string, pending *jsn.Str) {
-	if typ == "redacted_thinking" {
-		m.Reasoning = append(m.Reasoning, hub.Reasoning{Redacted: true, Provider: Name, Sig: jsn.StrOf(jsn.Get(block, "data"))})
+func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
+	assistant := m.Role == hub.Assistant
+	var pending jsn.Str // Gemini signature waiting for its call (E-4)
+	for it.Next() {
+		members := it.Object()
+		b := readBlock(&members)
+		it.Leave(members.End())
+		switch {
+		case b.typ == "tool_result" && m.Role != hub.System:
+			if !assistant {
+				p.r.Messages = append(p.r.Messages, p.result(&b))
+			}
+		case b.typ == "tool_use" && m.Role != hub.System:
+			if assistant {
+				call := hub.Call{ID: p.t.Decode(b.id), Name: p.t.Decode(b.name), Args: hub.ArgsValue(b.input), Cache: b.cache}
+				call.GoogleSig, pending = pending, nil
+				m.Calls = append(m.Calls, call)
+			}
+		case assistant && (b.typ == "thinking" || b.typ == "redacted_thinking"):
+			p.reasoning(m, &b, &pending)
+		default:
+			if part, ok := p.part(&b); ok {
+				m.Parts = p.parts.Append(m.Parts, part)
+			} else {
+				p.c.Drop(b.typ)
+			}
+		}
+	}
+	if pending != nil {
+		m.Reasoning = append(m.Reasoning, hub.Reasoning{Sig: pending, Provider: "gemini"})
+	}
+}
+
+func (p *parser) reasoning(m *hub.Message, b *block, pending *jsn.Str) {
+	if b.typ == "redacted_thinking" {
+		m.Reasoning = append(m.Reasoning, hub.Reasoning{Redacted: true, Provider: Name, Sig: b.data})
 		return
 	}
-	text, sig := jsn.StrOf(jsn.Get(block, "thinking")), jsn.StrOf(jsn.Get(block, "signature"))
-	r, ok := envelope.Open(p.t, sig)
+	r, ok := envelope.Open(p.t, b.signature)
 	switch {
 	case ok && r.Provider == "gemini" && !r.Redacted:
 		if *pending != nil {
@@ -214,11 +289,11 @@ func (p *parser) reasoning(m *hub.Message, block []byte, typ string, pending *js
 		*pending = r.Sig
 		return
 	case ok:
-		r.Text = text
-	case len(sig) > 0:
-		r = hub.Reasoning{Text: text, Sig: sig, Provider: Name}
+		r.Text = b.thinking
+	case len(b.signature) > 0:
+		r = hub.Reasoning{Text: b.thinking, Sig: b.signature, Provider: Name}
 	default:
-		r = hub.Reasoning{Text: text}
+		r = hub.Reasoning{Text: b.thinking}
 	}
 	if r.Redacted {
 		r.Text = nil
@@ -226,91 +301,70 @@ func (p *parser) reasoning(m *hub.Message, block []byte, typ string, pending *js
 	m.Reasoning = append(m.Reasoning, r)
 }
 
-func (p *parser) call(block []byte) hub.Call {
-	var call hub.Call
-	for it := jsn.Object(block); it.Next(); {
-		v := it.Value()
-		switch string(it.Key()) {
-		case "id":
-			call.ID = p.t.Decode(jsn.StrOf(v))
-		case "name":
-			call.Name = p.t.Decode(jsn.StrOf(v))
-		case "input":
-			call.Args = hub.ArgsValue(v)
-		case "cache_control":
-			call.Cache = mark(block)
-		}
+func (p *parser) result(b *block) hub.Message {
+	m := hub.Message{Role: hub.Tool, CallID: p.t.Decode(b.result), IsError: b.failed, Cache: b.cache}
+	if s := jsn.StrOf(b.content); s != nil {
+		m.Parts = p.parts.One(hub.Part{Text: s})
+		return m
 	}
-	return call
-}
-
-func (p *parser) result(block []byte) hub.Message {
-	m := hub.Message{Role: hub.Tool, Cache: mark(block)}
-	m.CallID = p.t.Decode(jsn.StrOf(jsn.Get(block, "tool_use_id")))
-	m.IsError = jsn.IsTrue(jsn.Get(block, "is_error"))
-	content := jsn.Get(block, "content")
-	if s := jsn.StrOf(content); s != nil {
-		m.Parts = []hub.Part{{Text: s}}
-	}
-	for it := jsn.Array(content); it.Next(); {
-		typ := jsn.StrOf(jsn.Get(it.Value(), "type")).String()
-		if part, ok := p.part(it.Value(), typ); ok {
-			m.Parts = append(m.Parts, part)
+	for it := jsn.Array(b.content); it.Next(); {
+		members := it.Object()
+		inner := readBlock(&members)
+		it.Leave(members.End())
+		if part, ok := p.part(&inner); ok {
+			m.Parts = p.parts.Append(m.Parts, part)
 		} else {
-			p.c.Drop(typ)
+			p.c.Drop(inner.typ)
 		}
 	}
 	return m
 }
 
-func (p *parser) part(block []byte, typ string) (part hub.Part, ok bool) {
-	if citations := jsn.Get(block, "citations"); !jsn.IsNull(citations) && jsn.Len(citations) > 0 {
+func (p *parser) part(b *block) (part hub.Part, ok bool) {
+	if b.cited {
 		p.c.Drop("citations")
 	}
-	switch typ {
+	switch b.typ {
 	case "text":
-		part.Text = jsn.StrOf(jsn.Get(block, "text"))
-		ok = part.Text != nil
+		part.Text, ok = b.text, b.text != nil
 	case "image", "document":
-		part, ok = p.source(block, typ)
+		part, ok = p.source(b)
 	case "search_result":
-		part, ok = hub.Part{Text: p.searchResult(block)}, true
+		part, ok = hub.Part{Text: p.searchResult(b)}, true
 	}
-	part.Cache = mark(block)
+	part.Cache = b.cache
 	return part, ok
 }
 
 // source reads an image or document block.
-func (p *parser) source(block []byte, typ string) (hub.Part, bool) {
-	src := jsn.Get(block, "source")
-	title := jsn.StrOf(jsn.Get(block, "title"))
-	m := &hub.Media{Type: typ, Name: title}
+func (p *parser) source(b *block) (hub.Part, bool) {
+	m := &hub.Media{Type: b.typ, Name: b.title}
 	kind := hub.PartImage
-	if typ == "document" {
+	if b.typ == "document" {
 		kind = hub.PartFile
 	}
-	switch jsn.StrOf(jsn.Get(src, "type")).String() {
+	switch jsn.StrOf(jsn.Get(b.src, "type")).String() {
 	case "base64":
-		m.MIME = media.Type(jsn.StrOf(jsn.Get(src, "media_type")).String())
-		m.Data = jsn.StrOf(jsn.Get(src, "data"))
+		m.MIME = media.Type(jsn.StrOf(jsn.Get(b.src, "media_type")).String())
+		m.Data = jsn.StrOf(jsn.Get(b.src, "data"))
 		if m.MIME == "" && kind == hub.PartFile {
 			m.MIME = "application/pdf"
 		}
 	case "url":
-		m.URL = jsn.StrOf(jsn.Get(src, "url"))
+		m.URL = jsn.StrOf(jsn.Get(b.src, "url"))
 	case "file":
-		kind, m.ID = hub.PartFileRef, jsn.StrOf(jsn.Get(src, "file_id"))
+		kind, m.ID = hub.PartFileRef, jsn.StrOf(jsn.Get(b.src, "file_id"))
 	case "text":
-		return hub.Part{Text: titled(title, jsn.StrOf(jsn.Get(src, "data")))}, true
+		return hub.Part{Text: titled(b.title, jsn.StrOf(jsn.Get(b.src, "data")))}, true
 	case "content":
 		var text jsn.Str
-		for i, part := range p.texts(jsn.Get(src, "content")) {
+		for i, part := range p.texts(jsn.Get(b.src, "content")) {
 			if i > 0 {
 				text = append(text, `\n`...)
 			}
 			text = append(text, part.Text...)
 		}
-		return hub.Part{Text: titled(title, text)}, true
+		return hub.Part{Text: titled(b.title, text)}, true
 	default:
 		return hub.Part{}, false
 	}
@@ -328,7 +382,7 @@ func titled(title, text jsn.Str) jsn.Str {
 }
 
 // searchResult writes a search result as text: title, source, content.
-func (p *parser) searchResult(block []byte) jsn.Str {
+func (p *parser) searchResult(b *block) jsn.Str {
 	var out jsn.Str
 	line := func(s jsn.Str) {
 		if len(s) == 0 {
@@ -339,9 +393,9 @@ func (p *parser) searchResult(block []byte) jsn.Str {
 		}
 		out = append(out, s...)
 	}
-	line(jsn.StrOf(jsn.Get(block, "title")))
-	line(jsn.StrOf(jsn.Get(block, "source")))
-	for _, part := range p.texts(jsn.Get(block, "content")) {
+	line(b.title)
+	line(b.source)
+	for _, part := range p.texts(b.content) {
 		line(part.Text)
 	}
 	return out

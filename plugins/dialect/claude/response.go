@@ -87,7 +87,10 @@ func (d dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
 		r.Items = append(r.Items, hub.Item{Kind: hub.ItemText, Text: s})
 	}
 	for it := jsn.Array(content); it.Next(); {
-		readBlock(c, r, it.Value())
+		members := it.Object()
+		b := readBlock(&members)
+		it.Leave(members.End())
+		readItem(c, r, &b)
 	}
 	if r.NativeFinish == "" && len(r.Items) == 0 {
 		return nil, hub.ErrEmpty()
@@ -98,32 +101,10 @@ func (d dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
 	return r, nil
 }
 
-func readBlock(c *hub.Ctx, r *hub.Response, block []byte) {
-	var typ, id, name, text, thinking, signature, data, input []byte
-	for it := jsn.Object(block); it.Next(); {
-		v := it.Value()
-		switch string(it.Key()) {
-		case "type":
-			typ = v
-		case "id":
-			id = v
-		case "name":
-			name = v
-		case "text":
-			text = v
-		case "thinking":
-			thinking = v
-		case "signature":
-			signature = v
-		case "data":
-			data = v
-		case "input":
-			input = v
-		}
-	}
-	switch jsn.StrOf(typ).String() {
+func readItem(c *hub.Ctx, r *hub.Response, b *block) {
+	switch b.typ {
 	case "text":
-		s := jsn.StrOf(text)
+		s := b.text
 		if n := len(r.Items); n > 0 && r.Items[n-1].Kind == hub.ItemText {
 			last := &r.Items[n-1]
 			last.Text = append(append(jsn.Str(nil), last.Text...), s...)
@@ -131,8 +112,8 @@ func readBlock(c *hub.Ctx, r *hub.Response, block []byte) {
 			r.Items = append(r.Items, hub.Item{Kind: hub.ItemText, Text: s})
 		}
 	case "thinking":
-		th := hub.Reasoning{Text: jsn.StrOf(thinking)}
-		if s := jsn.StrOf(signature); len(s) > 0 {
+		th := hub.Reasoning{Text: b.thinking}
+		if s := b.signature; len(s) > 0 {
 			th.Sig, th.Provider = s, Name
 		}
 		if len(th.Text) > 0 || len(th.Sig) > 0 {
@@ -140,9 +121,9 @@ func readBlock(c *hub.Ctx, r *hub.Response, block []byte) {
 		}
 	case "redacted_thinking":
 		r.Items = append(r.Items, hub.Item{Kind: hub.ItemReasoning,
-			Reasoning: hub.Reasoning{Redacted: true, Sig: jsn.StrOf(data), Provider: Name}})
+			Reasoning: hub.Reasoning{Redacted: true, Sig: b.data, Provider: Name}})
 	case "tool_use":
-		call := hub.Call{ID: jsn.StrOf(id).String(), Name: jsn.StrOf(name).String(), Args: hub.ArgsValue(input)}
+		call := hub.Call{ID: b.id.String(), Name: b.name.String(), Args: hub.ArgsValue(b.input)}
 		if call.ID == "" {
 			call.ID = c.NewID("toolu_")
 		}

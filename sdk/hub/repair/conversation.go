@@ -52,35 +52,58 @@ func Conversation(c *hub.Ctx, r *hub.Request, o Options) {
 
 // dropEmpty removes empty texts and the messages they leave empty.
 func dropEmpty(ms []hub.Message, t jsn.Tokens, noBlank bool) []hub.Message {
-	out := ms[:0]
-	for _, m := range ms {
-		m.Parts = slices.DeleteFunc(m.Parts, func(p hub.Part) bool {
-			return p.Kind == hub.PartText && len(p.Sig) == 0 && (len(p.Text) == 0 || noBlank && t.Blank(p.Text))
-		})
-		if len(m.Parts) > 0 || m.Role == hub.Tool || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
-			out = append(out, m)
+	n := 0
+	for i := range ms {
+		m := &ms[i]
+		m.Parts = fullParts(m.Parts, t, noBlank)
+		if len(m.Parts) == 0 && m.Role != hub.Tool && len(m.Calls) == 0 && len(m.Reasoning) == 0 {
+			continue
 		}
+		if n != i {
+			ms[n] = *m
+		}
+		n++
 	}
-	clear(ms[len(out):])
-	return out
+	clear(ms[n:])
+	return ms[:n]
+}
+
+// fullParts removes the empty texts of parts.
+func fullParts(parts []hub.Part, t jsn.Tokens, noBlank bool) []hub.Part {
+	n := 0
+	for i := range parts {
+		p := &parts[i]
+		if p.Kind == hub.PartText && len(p.Sig) == 0 && (len(p.Text) == 0 || noBlank && t.Blank(p.Text)) {
+			continue
+		}
+		if n != i {
+			parts[n] = *p
+		}
+		n++
+	}
+	return parts[:n]
 }
 
 // mergeCalls joins an assistant message to the one before it when that has calls, so
 // that calls spread over neighbours are one batch.
 func mergeCalls(ms []hub.Message) []hub.Message {
-	out := ms[:0]
-	for _, m := range ms {
-		if n := len(out); n > 0 && m.Role == hub.Assistant && out[n-1].Role == hub.Assistant && len(out[n-1].Calls) > 0 {
-			prev := &out[n-1]
+	n := 0
+	for i := range ms {
+		m := &ms[i]
+		if n > 0 && m.Role == hub.Assistant && ms[n-1].Role == hub.Assistant && len(ms[n-1].Calls) > 0 {
+			prev := &ms[n-1]
 			prev.Parts = JoinTexts(prev.Parts, m.Parts)
 			prev.Reasoning = append(prev.Reasoning, m.Reasoning...)
 			prev.Calls = append(prev.Calls, m.Calls...)
 			continue
 		}
-		out = append(out, m)
+		if n != i {
+			ms[n] = *m
+		}
+		n++
 	}
-	clear(ms[len(out):])
-	return out
+	clear(ms[n:])
+	return ms[:n]
 }
 
 // JoinTexts appends the parts of a second message to those of a first, with a part
@@ -115,10 +138,13 @@ type batch struct {
 	have    []bool
 }
 
-func newBatch(calls []hub.Call) *batch {
-	b := &batch{calls: calls, asked: make([]string, len(calls)), results: make([]hub.Message, len(calls)), have: make([]bool, len(calls))}
+// reset makes b the batch of calls, keeping its memory.
+func (b *batch) reset(calls []hub.Call) {
+	b.calls, b.asked = calls, b.asked[:0]
+	b.results = append(b.results[:0], make([]hub.Message, len(calls))...)
+	b.have = append(b.have[:0], make([]bool, len(calls))...)
 	for i := range calls {
-		b.asked[i] = calls[i].ID
+		b.asked = append(b.asked, calls[i].ID)
 	}
 	for i := range calls {
 		calls[i].ID = distinct(calls[i].ID, func(id string) bool {
@@ -130,7 +156,6 @@ func newBatch(calls []hub.Call) *batch {
 			return false
 		})
 	}
-	return b
 }
 
 // distinct returns s, or s with the first suffix _2, _3, … that is not taken.
@@ -185,6 +210,8 @@ func (b *batch) flush(out []hub.Message) []hub.Message {
 // calls and turns results without a call into user messages.
 func pairResults(ms []hub.Message) []hub.Message {
 	out := make([]hub.Message, 0, len(ms)+2)
+	var b batch
+	var lost []bool
 	for i := 0; i < len(ms); {
 		m := &ms[i]
 		i++
@@ -196,13 +223,13 @@ func pairResults(ms []hub.Message) []hub.Message {
 		if m.Role != hub.Assistant || len(m.Calls) == 0 {
 			continue
 		}
-		b := newBatch(out[len(out)-1].Calls)
+		b.reset(out[len(out)-1].Calls)
 		end := i
 		for end < len(ms) && ms[end].Role != hub.Assistant {
 			end++
 		}
 		window := ms[i:end]
-		lost := make([]bool, len(window))
+		lost = append(lost[:0], make([]bool, len(window))...)
 		for k := range window {
 			if window[k].Role == hub.Tool {
 				lost[k] = !b.take(&window[k])
