@@ -63,7 +63,7 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	}
 	d.emit = emit
 	data := jsn.Trim(ev.Data)
-	if s := string(data); s == "[DONE]" || s == `"[DONE]"` {
+	if len(data) <= len(`"[DONE]"`) && (string(data) == "[DONE]" || string(data) == `"[DONE]"`) {
 		d.End(emit)
 		return
 	}
@@ -76,16 +76,25 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	var id, model jsn.Str
 	var created []byte
 	for it := jsn.Object(data); it.Next(); {
+		key := it.Key()
+		if string(key) == "choices" {
+			if !d.started {
+				choices = it.Value()
+				continue
+			}
+			list := it.Array()
+			d.choices(&list)
+			it.Leave(list.End())
+			continue
+		}
 		v := it.Value()
-		switch string(it.Key()) {
+		switch string(key) {
 		case "id":
 			id = jsn.StrOf(v)
 		case "model":
 			model = jsn.StrOf(v)
 		case "created":
 			created = v
-		case "choices":
-			choices = v
 		case "usage":
 			usage = jsn.KindOf(v) == jsn.Obj
 			d.use.merge(v)
@@ -97,6 +106,9 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 				fail = v
 			}
 		}
+	}
+	if d.done {
+		return
 	}
 	if !jsn.IsNull(fail) {
 		d.fail(hub.ReadError(0, data))
@@ -111,24 +123,44 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 		}
 		emit(&d.out)
 	}
-	for it := jsn.Array(choices); it.Next() && !d.done; {
-		d.choice(it.Value())
+	if choices != nil {
+		list := jsn.Array(choices)
+		d.choices(&list)
 	}
 	if usage && hadFinish && !d.done {
 		d.finish()
 	}
 }
 
-func (d *decoder) choice(raw []byte) {
+func (d *decoder) choices(list *jsn.ArrayIter) {
+	for list.Next() {
+		if d.done {
+			continue
+		}
+		members := list.Object()
+		d.choice(&members)
+		list.Leave(members.End())
+	}
+}
+
+// choice takes choice 0; others exist only for clients of the same format (WU-1).
+func (d *decoder) choice(it *jsn.ObjectIter) {
 	var delta, fail []byte
-	finish := ""
-	for it := jsn.Object(raw); it.Next(); {
+	finish, taken, indexed, other := "", false, false, false
+	for it.Next() {
+		key := it.Key()
+		if string(key) == "delta" && indexed && !other {
+			taken = true
+			members := it.Object()
+			d.delta(&members)
+			it.Leave(members.End())
+			continue
+		}
 		v := it.Value()
-		switch string(it.Key()) {
+		switch string(key) {
 		case "index":
-			if n, ok := jsn.Int(v); ok && n != 0 {
-				return
-			}
+			n, ok := jsn.Int(v)
+			indexed, other = true, ok && n != 0
 		case "delta":
 			delta = v
 		case "message":
@@ -145,19 +177,32 @@ func (d *decoder) choice(raw []byte) {
 			fail = v
 		}
 	}
-	if finish == "error" || !jsn.IsNull(fail) && finish == "" {
-		d.fail(hub.ReadError(0, raw))
+	if other {
 		return
 	}
-	d.delta(delta)
+	if finish == "error" || !jsn.IsNull(fail) && finish == "" {
+		d.fail(hub.ReadError(0, append(append([]byte(`{"error":`), orNull(fail)...), '}')))
+		return
+	}
+	if !taken && delta != nil {
+		members := jsn.Object(delta)
+		d.delta(&members)
+	}
 	if finish != "" {
 		d.native = finish
 	}
 }
 
-func (d *decoder) delta(raw []byte) {
+func orNull(v []byte) []byte {
+	if v == nil {
+		return []byte("null")
+	}
+	return v
+}
+
+func (d *decoder) delta(it *jsn.ObjectIter) {
 	var content, refusal, thought, calls, legacy, images []byte
-	for it := jsn.Object(raw); it.Next(); {
+	for it.Next() {
 		v := it.Value()
 		switch string(it.Key()) {
 		case "content":
