@@ -1,0 +1,176 @@
+package account
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/omniroute/omniroute/core/config"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/state"
+)
+
+// hand is a clock the test moves.
+type hand struct{ t time.Time }
+
+func (h *hand) now() time.Time          { return h.t }
+func (h *hand) advance(d time.Duration) { h.t = h.t.Add(d) }
+
+func newHand() *hand { return &hand{time.Date(2026, 2, 18, 21, 30, 0, 0, time.UTC)} }
+
+func openKeys(t testing.TB, s state.Store, h *hand, edit ...func(*KeysOptions)) *Keys {
+	t.Helper()
+	opt := KeysOptions{Secret: "a-secret-of-the-installation", MachineID: "machine", MachineSalt: "endpoint-proxy-salt", AcceptLegacy: true, Reveal: true, Now: h.now}
+	for _, e := range edit {
+		e(&opt)
+	}
+	k, err := OpenKeys(t.Context(), s, opt)
+	require.NoError(t, err)
+	return k
+}
+
+func TestKeyLife(t *testing.T) {
+	s, h := state.NewMemory(nil), newHand()
+	defer s.Close()
+	k := openKeys(t, s, h)
+	ctx := t.Context()
+	secret, key, err := k.Create(ctx, Key{Name: " ci ", Models: []string{"openai/*"}, Limits: Unlimited(), Team: "ops"})
+	require.NoError(t, err)
+	parts := strings.Split(secret, "-")
+	require.Len(t, parts, 4)
+	require.Equal(t, []int{2, 16, 26, 8}, []int{len(parts[0]), len(parts[1]), len(parts[2]), len(parts[3])})
+	require.Equal(t, "ci", key.Name)
+	require.Equal(t, secret[:8]+"…"+secret[len(secret)-4:], key.Preview)
+
+	got, err := k.Verify(secret)
+	require.NoError(t, err)
+	require.Equal(t, key.ID, got.ID)
+	require.Equal(t, []string{"openai/*"}, got.Models)
+	for _, bad := range []string{"", "x", "sk-", secret + "x", secret[:len(secret)-1] + "0", strings.ToUpper(secret)} {
+		_, err = k.Verify(bad)
+		require.ErrorIs(t, err, fault.New(fault.InvalidKey), bad)
+		require.NotContains(t, err.Error(), secret[3:19])
+	}
+	_, err = k.Verify(secret[:len(secret)-2] + "zz")
+	require.ErrorContains(t, err, "mistyped")
+
+	_, _, err = k.Create(ctx, Key{Name: "ci"})
+	require.ErrorIs(t, err, ErrNameTaken)
+	_, _, err = k.Create(ctx, Key{})
+	require.Error(t, err)
+
+	k2 := openKeys(t, s, h) // restart
+	_, err = k2.Verify(secret)
+	require.NoError(t, err)
+	shown, err := k2.Reveal(ctx, "ci")
+	require.NoError(t, err)
+	require.Equal(t, secret, shown)
+
+	upd, err := k2.Update(ctx, "ci", func(k *Key) error { k.ExpiresAt = h.t.Add(time.Hour); k.ID = "evil"; return nil })
+	require.NoError(t, err)
+	require.Equal(t, key.ID, upd.ID)
+	require.EqualValues(t, 2, upd.Rev)
+	_, err = k2.Verify(secret)
+	require.NoError(t, err)
+	h.advance(time.Hour)
+	_, err = k2.Verify(secret)
+	require.ErrorIs(t, err, fault.New(fault.KeyExpired))
+	_, err = k2.Update(ctx, key.ID, func(k *Key) error { k.ExpiresAt = time.Time{}; k.Enabled = false; return nil })
+	require.NoError(t, err)
+	_, err = k2.Verify(secret)
+	require.ErrorIs(t, err, fault.New(fault.InvalidKey))
+	require.Zero(t, k2.Count())
+
+	require.NoError(t, k2.Revoke(ctx, "ci"))
+	require.ErrorIs(t, k2.Revoke(ctx, "ci"), ErrNotFound)
+	_, err = openKeys(t, s, h).Verify(secret)
+	require.ErrorIs(t, err, fault.New(fault.InvalidKey))
+}
+
+func TestKeysAreStoredAsHashes(t *testing.T) {
+	s, h := state.NewMemory(nil), newHand()
+	defer s.Close()
+	k := openKeys(t, s, h, func(o *KeysOptions) { o.Reveal = false })
+	secret, key, err := k.Create(t.Context(), Key{Name: "a"})
+	require.NoError(t, err)
+	raw, err := s.Get(t.Context(), state.Key("key", key.ID))
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), secret)
+	_, err = k.Reveal(t.Context(), "a")
+	require.ErrorIs(t, err, ErrNotKept)
+}
+
+func TestFileKeys(t *testing.T) {
+	s, h := state.NewMemory(nil), newHand()
+	defer s.Close()
+	k := openKeys(t, s, h, func(o *KeysOptions) { o.AcceptLegacy = false })
+	_, _, err := k.Create(t.Context(), Key{Name: "stored"})
+	require.NoError(t, err)
+	usd, rpm := 5.0, int64(0)
+	require.Empty(t, k.SetFile([]config.Key{
+		{Name: "ci", Key: "my-own-key-1", Enabled: true, Limits: config.KeyLimits{DailyUSD: &usd, RPM: &rpm}},
+		{Name: "hash", Hash: "sha256:2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90", Enabled: true}, // of "alice"
+		{Name: "old", Key: "sk-12345678", Enabled: true},
+		{Name: "unset", Enabled: false},
+	}))
+	key, err := k.Verify("my-own-key-1")
+	require.NoError(t, err)
+	require.Equal(t, "file:ci", key.ID)
+	require.Equal(t, 5.0, key.Limits.DailyUSD)
+	require.Equal(t, -1.0, key.Limits.MonthlyUSD)
+	require.EqualValues(t, 0, key.Limits.RPM)
+	require.EqualValues(t, -1, key.Limits.TPM)
+	_, err = k.Verify("alice")
+	require.NoError(t, err)
+	_, err = k.Verify("sk-12345678")
+	require.ErrorIs(t, err, fault.New(fault.InvalidKey), "two-part keys are switched off")
+	require.ErrorIs(t, k.Revoke(t.Context(), "ci"), ErrFromFile)
+	_, err = k.Update(t.Context(), "file:ci", nil)
+	require.ErrorIs(t, err, ErrFromFile)
+
+	diags := k.SetFile([]config.Key{{Name: "stored", Key: "another-1", Pos: config.Pos{File: "f", Line: 3, Column: 7}, Enabled: true}, {Name: "a", Key: "same-same"}, {Name: "b", Key: "same-same"}})
+	require.Len(t, diags, 2)
+	require.Equal(t, `f:3:7: key "stored" is declared here and in the data directory; revoke that one or rename this`, diags[0].String())
+	_, err = k.Verify("my-own-key-1")
+	require.NoError(t, err, "a bad set changes nothing")
+	require.Empty(t, k.SetFile(nil))
+	_, err = k.Verify("my-own-key-1")
+	require.Error(t, err)
+	require.Len(t, k.List(), 1)
+}
+
+func TestKeyUseIsRemembered(t *testing.T) {
+	s, h := state.NewMemory(nil), newHand()
+	defer s.Close()
+	w := state.NewWriter(s, state.WriterOptions{Every: time.Hour})
+	k := openKeys(t, s, h, func(o *KeysOptions) { o.Writer = w })
+	_, key, err := k.Create(t.Context(), Key{Name: "a"})
+	require.NoError(t, err)
+	k.Touch(key.ID)
+	k.Touch("nobody")
+	got, _ := k.Get("a")
+	require.Equal(t, h.t, got.LastUsed)
+	require.NoError(t, w.Close())
+	got, _ = openKeys(t, s, h).Get(key.ID)
+	require.Equal(t, h.t, got.LastUsed)
+}
+
+func BenchmarkVerify(b *testing.B) {
+	s := state.NewMemory(nil)
+	defer s.Close()
+	k := openKeys(b, s, newHand())
+	var secret string
+	for range 1000 {
+		var err error
+		secret, _, err = k.Create(b.Context(), Key{Name: randomID(5)})
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.Verify(secret); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
