@@ -400,3 +400,10 @@ func IsFalse(v []byte) bool { return len(v) == 5 && v[0] == 'f' }
 // View returns b as a string without copying. The bytes must not change while
 // the string is in use.
 func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// KeyOffset returns where the member, at the quote of its name, stands in the object
+// that is walked.
+func (it *ObjectIter) KeyOffset() int { return cap(it.b) - cap(it.key) - 1 }
+
+// ValueOffset returns where the element stands in the array that is walked.
+func (it *ArrayIter) ValueOffset() int { return it.start }
