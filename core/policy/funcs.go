@@ -50,7 +50,7 @@ func textFunctions() []function {
 			types: []any{new(func([]string, string) bool), new(func([]any, string) bool)},
 			call: func(a ...any) (any, error) {
 				list, err := texts(a[0])
-				return globAny(list, a[1].(string)), err
+				return GlobAny(list, a[1].(string)), err
 			},
 		},
 		{

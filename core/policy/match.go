@@ -40,7 +40,9 @@ func glob(pattern, s string) bool {
 	return p == len(pattern)
 }
 
-func globAny(patterns []string, s string) bool {
+// GlobAny tells whether s matches one of the patterns, as the glob of rules does:
+// without regard to case, * crossing slashes, ? one character.
+func GlobAny(patterns []string, s string) bool {
 	for _, p := range patterns {
 		if glob(p, s) {
 			return true
