@@ -13,6 +13,9 @@ import (
 // (H-1).
 const defaultBudget = 8192
 
+// bytesPerMessage is a guess that makes the list of messages rarely grow.
+const bytesPerMessage = 200
+
 // parser reads one request.
 type parser struct {
 	c      *hub.Ctx
@@ -37,7 +40,8 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	for it := jsn.Object(body); it.Next(); {
 		switch key := it.Key(); {
 		case string(key) == "messages":
-			p.r.Messages = make([]hub.Message, 0, 64)
+			// The first place is kept for the system message.
+			p.r.Messages = make([]hub.Message, 1, len(body)/bytesPerMessage+16)
 			list := it.Array()
 			for list.Next() {
 				m := list.Object()
@@ -56,8 +60,13 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	} else if th.Mode == "" && p.effort != "" {
 		c.Drop("output_config")
 	}
-	if len(p.system) > 0 {
-		p.r.Messages = append([]hub.Message{{Role: hub.System, Parts: p.system}}, p.r.Messages...)
+	switch {
+	case len(p.system) == 0:
+		p.r.Messages = p.r.Messages[min(1, len(p.r.Messages)):]
+	case len(p.r.Messages) == 0:
+		p.r.Messages = []hub.Message{{Role: hub.System, Parts: p.system}}
+	default:
+		p.r.Messages[0] = hub.Message{Role: hub.System, Parts: p.system}
 	}
 	return p.r, nil
 }
@@ -72,6 +81,7 @@ func (p *parser) field(key string, v []byte) {
 	case "system":
 		p.system = p.texts(v)
 	case "tools":
+		r.Tools = make([]hub.ToolDef, 0, 32)
 		for it := jsn.Array(v); it.Next(); {
 			p.tool(it.Value())
 		}

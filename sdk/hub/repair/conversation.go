@@ -46,7 +46,9 @@ func Conversation(c *hub.Ctx, r *hub.Request, o Options) {
 	r.Messages = dropEmpty(r.Messages, t, o.NoBlank)
 	r.Messages = mergeCalls(r.Messages)
 	assignIDs(r.Messages)
-	r.Messages = pairResults(r.Messages)
+	if !paired(r.Messages) {
+		r.Messages = pairResults(r.Messages)
+	}
 	onlySystem(r.Messages)
 }
 
@@ -205,6 +207,47 @@ func (b *batch) flush(out []hub.Message) []hub.Message {
 	}
 	return out
 }
+
+// paired tells whether every call is followed by its result already, in order, which
+// is what well-behaved clients send; results get the names of their calls.
+func paired(ms []hub.Message) bool {
+	for i := 0; i < len(ms); i++ {
+		if ms[i].Role == hub.Tool {
+			return false
+		}
+		calls := ms[i].Calls
+		if len(calls) == 0 {
+			continue
+		}
+		if len(calls) > maxQuickBatch || i+len(calls) >= len(ms) {
+			return false
+		}
+		for j := range calls {
+			m := &ms[i+1+j]
+			if m.Role != hub.Tool || m.CallID != calls[j].ID {
+				return false
+			}
+			for k := range j {
+				if calls[k].ID == calls[j].ID {
+					return false
+				}
+			}
+			if m.Name == "" {
+				m.Name = calls[j].Name
+			}
+		}
+		i += len(calls)
+		for j := i + 1; j < len(ms) && ms[j].Role != hub.Assistant; j++ {
+			if ms[j].Role == hub.Tool {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// maxQuickBatch bounds the comparison of ids with each other.
+const maxQuickBatch = 16
 
 // pairResults puts results directly behind their calls, answers unanswered
 // calls and turns results without a call into user messages.
