@@ -52,6 +52,21 @@ type gateAnswer struct {
 	tags    []string
 }
 
+// traced is what a trace shows of the answer.
+func (a gateAnswer) traced() any {
+	if a.decides {
+		return a.verdict
+	}
+	v := map[string]any{}
+	if a.hasWarn {
+		v["warn"] = a.warn
+	}
+	if len(a.tags) > 0 {
+		v["tag"] = a.tags
+	}
+	return v
+}
+
 func gateRule(f *frame, r *rule) (gateAnswer, error) {
 	a := gateAnswer{verdict: GateVerdict{Rule: r.id, Allowed: true, RetryAfterMS: Unset}}
 	var err error

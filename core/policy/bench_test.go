@@ -108,3 +108,14 @@ func BenchmarkLoadModern(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkReload(b *testing.B) {
+	layer := Layer{File: "b.yaml", Data: []byte("policies: {preset: modern}")}
+	set := mustLoad(b, layer)
+	b.ReportAllocs()
+	for b.Loop() {
+		if s, _ := LoadAfter(set, layer); s == nil {
+			b.Fatal("no set")
+		}
+	}
+}

@@ -58,6 +58,7 @@ type constants struct {
 type expressions struct {
 	consts constants
 	table  map[string]*function
+	names  map[reflect.Type]map[string]bool // variables by environment
 	// vmOnly switches native code off; tests compare both.
 	vmOnly bool
 	// known are programs of an earlier set, fresh the ones made now.
@@ -72,11 +73,29 @@ type programKey struct {
 }
 
 func newExpressions(consts constants) *expressions {
-	x := &expressions{consts: consts, table: map[string]*function{}, fresh: map[programKey]*program{}}
+	x := &expressions{
+		consts: consts, table: map[string]*function{}, names: map[reflect.Type]map[string]bool{}, fresh: map[programKey]*program{},
+	}
 	for _, f := range functions() {
 		x.table[f.name] = &f
 	}
 	return x
+}
+
+// visible tells whether a function can be called in an environment.
+func (x *expressions) visible(f *function, env reflect.Type) bool {
+	if f.visible == "" {
+		return true
+	}
+	names := x.names[env]
+	if names == nil {
+		names = map[string]bool{}
+		for _, n := range variableNames(env) {
+			names[n] = true
+		}
+		x.names[env] = names
+	}
+	return names[f.visible]
 }
 
 // config returns a fresh configuration for an environment.
@@ -87,7 +106,7 @@ func (x *expressions) config(env reflect.Type, w want) *conf.Config {
 	expr.DisableBuiltin("now")(c)
 	delete(c.Builtins, "now")
 	for name, f := range x.table {
-		if f.visible != "" && !hasVariable(env, f.visible) {
+		if !x.visible(f, env) {
 			continue
 		}
 		fn := &builtin.Function{Name: name, Func: f.call}

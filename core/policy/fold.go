@@ -74,7 +74,7 @@ func (f *folder) call(c *ast.CallNode) {
 		return
 	}
 	fn := f.x.table[id.Value]
-	if fn == nil || fn.visible != "" && !hasVariable(f.env, fn.visible) {
+	if fn == nil || !f.x.visible(fn, f.env) {
 		return
 	}
 	for _, i := range fn.durations {

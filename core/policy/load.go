@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strconv"
@@ -31,6 +32,16 @@ type loader struct {
 	known   map[programKey]*program
 	vmOnly  bool
 	noTests bool
+	hooks   []HookInfo
+}
+
+func (l *loader) hookNamed(name string) *HookInfo {
+	for i := range l.hooks {
+		if l.hooks[i].Name == name {
+			return &l.hooks[i]
+		}
+	}
+	return nil
 }
 
 // document is one layer after reading, before compiling.
@@ -68,6 +79,7 @@ func (l *loader) errors() int {
 }
 
 func (l *loader) load(layers []Layer) (*Set, []Diagnostic) {
+	l.hooks = Hooks()
 	for _, layer := range layers {
 		l.layers = append(l.layers, l.read(layer))
 	}
@@ -109,7 +121,7 @@ func (l *loader) read(layer Layer) *document {
 	}
 	seen := map[string]int{}
 	names := []string{"preset", "include", "tz", "vars", "lists", "tests", "on_test_failure", "fail"}
-	for _, h := range Hooks() {
+	for _, h := range l.hooks {
 		names = append(names, h.Name)
 	}
 	for i := 0; i+1 < len(src.root.Content); i += 2 {
@@ -143,7 +155,7 @@ func (l *loader) read(layer Layer) *document {
 }
 
 func (l *loader) readHook(d *document, key, val *yaml.Node, names []string) {
-	h := hookNamed(key.Value)
+	h := l.hookNamed(key.Value)
 	if h == nil {
 		d.src.report(key, Error, where{}, "unknown key policies.%s%s", key.Value, didYouMean(key.Value, names))
 		return
@@ -403,11 +415,22 @@ func (l *loader) hash() string {
 	for _, d := range l.layers {
 		fmt.Fprintf(h, "%d %+v\n", d.src.layer.Level, d.src.layer.Scope)
 		if d.src.root != nil {
-			text, _ := yaml.Marshal(d.src.root)
-			h.Write(text)
+			hashNode(h, d.src.root, 0)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// hashNode writes the content of a node; layout and comments do not count.
+func hashNode(h io.Writer, n *yaml.Node, depth int) {
+	n = resolve(n)
+	fmt.Fprintf(h, "%d %d %s %q\n", depth, n.Kind, n.Tag, n.Value)
+	if depth > 32 { // deeper than any rule; an alias may point to its parent
+		return
+	}
+	for _, c := range n.Content {
+		hashNode(h, c, depth+1)
+	}
 }
 
 // compile merges the rules of all layers, block by block, and compiles them.
@@ -423,7 +446,7 @@ func (l *loader) compile(s *Set, x *expressions) {
 	}
 	for _, sc := range order {
 		b := &block{}
-		for i, h := range Hooks() {
+		for i, h := range l.hooks {
 			for _, raw := range l.merge(h.Name, blocks[sc]) {
 				if r := l.rule(x, &h, raw); r != nil && raw.enabled {
 					b.rules[i] = append(b.rules[i], r)

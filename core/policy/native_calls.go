@@ -353,7 +353,7 @@ func callText(name, shape string, a []native) (native, bool) {
 		return boolean(func(f *frame) bool {
 			list, t := l(f), s(f)
 			f.charge(len(list)*(len(t)/4+1) + 1)
-			return globAny(list, t)
+			return GlobAny(list, t)
 		}), true
 	case "ipIn sl":
 		s, l := a[0].s, a[1].l

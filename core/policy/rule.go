@@ -225,6 +225,9 @@ func ask[T any](s *Set, f *frame, r *rule, tr *Trace, answer func(*frame, *rule)
 		e := Entry{Hook: r.hook, Rule: r.id, Matched: applies, Shadow: r.shadow}
 		if applies {
 			e.Value = v
+			if t, ok := any(v).(interface{ traced() any }); ok {
+				e.Value = t.traced()
+			}
 			if tr.capture {
 				e.fields = r.fields(f)
 			}

@@ -1,0 +1,306 @@
+package policy
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-json"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestCheckAndTestFolders(t *testing.T) {
+	checked, err := Check(policiesDir)
+	require.NoError(t, err)
+	require.True(t, checked.OK())
+	require.Empty(t, checked.Diagnostics)
+	require.Equal(t, 62, checked.Files)
+	require.Greater(t, checked.Expressions, 300)
+
+	tested, err := Test(policiesDir)
+	require.NoError(t, err)
+	require.True(t, tested.OK(), tested)
+	require.Equal(t, 62, tested.Files)
+	require.Greater(t, tested.Passed, 150)
+
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.yaml")
+	require.NoError(t, os.WriteFile(bad, []byte("policies:\n  gate:\n    - {id: a, when: req.nope, deny: x}\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "red.yaml"), []byte("policies:\n  gate: [{id: a, deny: x}]\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "red_test.yaml"), []byte("policies:\n  tests: [{name: n, hook: gate, want: none}]\n"), 0o600))
+	checked, err = Check(dir)
+	require.NoError(t, err)
+	require.False(t, checked.OK())
+	require.Equal(t, bad+":3:25: gate.a.when: type Req has no field nope", checked.Diagnostics[0].String())
+	tested, err = Test(filepath.Join(dir, "red.yaml"))
+	require.NoError(t, err)
+	require.False(t, tested.OK())
+	require.Equal(t, TestResult{File: filepath.Join(dir, "red_test.yaml"), Line: 2, Hook: "gate", Name: "n", Message: "want rule none, got a"}, tested.Results[0])
+	_, err = Check(filepath.Join(dir, "nope.yaml"))
+	require.Error(t, err)
+	data, err := json.Marshal(checked)
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"severity":"error","hook":"gate","rule":"a","field":"when"`)
+}
+
+func TestLint(t *testing.T) {
+	c := CheckLayers(fileLayer(`policies:
+  on_error:
+    - {id: all, do: stop()}
+    - {id: never, when: err.status == 500, do: stop()}
+  gate:
+    - {id: i, when: 'req.tags[0] == "x"', deny: x}
+`))
+	require.True(t, c.OK())
+	require.Len(t, c.Diagnostics, 2)
+	require.Equal(t, "omniroute.yaml:4:7: on_error.never: never asked: the rule all before it always applies", c.Diagnostics[0].String())
+	require.Contains(t, c.Diagnostics[1].Message, "get(list, i)")
+}
+
+func TestEditor(t *testing.T) {
+	set := mustLoad(t, fileLayer("policies:\n  preset: modern\n  vars: {limit: 5}\n"))
+	r := set.CheckExpr("gate", "when", "req.tokens_in > vars.limit and\nreq.modle == \"x\"")
+	require.False(t, r.OK)
+	require.Len(t, r.Diagnostics, 1)
+	require.Equal(t, 2, r.Diagnostics[0].Line)
+	require.Equal(t, 5, r.Diagnostics[0].Column)
+	require.Equal(t, "req.modle == \"x\"\n    ^", r.Diagnostics[0].Excerpt)
+	r = set.CheckExpr("order", "by", "target.price.input + target.weight")
+	require.True(t, r.OK)
+	require.Equal(t, []string{"target.price.input", "target.weight"}, r.References)
+	r = set.EvalExpr("on_error", "do", "coolUp(backoff(profile.transient_ms, account.backoff, \"60s\"), 5, err.reason)", map[string]any{"account.backoff": 2, "err.reason": "x"})
+	require.Empty(t, r.Error)
+	require.Equal(t, Decision{To: "account", Fallback: true, CooldownMS: 12000, Scope: "account", Level: 3, Reason: "x"}, r.Result)
+	require.Equal(t, "unknown hook \"nope\"", set.CheckExpr("nope", "when", "true").Error)
+	require.NotEmpty(t, set.EvalExpr("gate", "when", "req.tags[3] == \"\"", nil).Error)
+	for _, h := range Hooks() { // every hook can be evaluated in
+		require.Equal(t, true, set.EvalExpr(h.Name, "when", "req.n == 1", nil).Result, h.Name)
+	}
+}
+
+func TestExplainShowsWhy(t *testing.T) {
+	set := mustLoad(t, fileLayer(`policies:
+  preset: modern
+  filter:
+    - {id: eu, when: 'key.meta.residency == "eu"', keep: 'target.region startsWith "eu"', reason: must stay in the EU}
+  order:
+    - {id: cheap, by: ['target.est_cost < 0 ? 1e9 : target.est_cost']}
+`))
+	rec, err := RecordFromRequest([]byte(`{
+	  "now": "2026-02-18T09:00:00Z",
+	  "req": {"id": "r1", "model": "fast", "endpoint": "chat"},
+	  "key": {"id": "k1", "meta": {"residency": "eu"}},
+	  "targets": [{"id": "a/m", "region": "us"}, {"id": "b/m", "region": "eu-west", "est_cost": 0.5}, {"id": "c/m", "region": "eu", "est_cost": 0.1}],
+	  "accounts": {"c/m": [{"id": "c1", "cooling": true}, {"id": "c2", "priority": 3}]}
+	}`))
+	require.NoError(t, err)
+	e := set.Explain(rec)
+	require.Equal(t, []string{"c/m", "b/m"}, e.Verdicts.Targets)
+	require.Equal(t, "c2", e.Verdicts.Account)
+	require.Equal(t, CandidateOutcome{ID: "a/m", DroppedBy: "eu", Reason: "must stay in the EU"}, e.Targets[0])
+	require.Equal(t, CandidateOutcome{ID: "c/m", Kept: true, RankedBy: "cheap", Keys: []float64{0.1}, Rank: 1}, e.Targets[2])
+	require.Equal(t, "usable", e.Accounts[0].DroppedBy)
+	require.Equal(t, 1, e.Accounts[1].Rank)
+	var parts []Part
+	for _, entry := range e.Trace {
+		if entry.Rule == "eu" && entry.Candidate == "a/m" {
+			parts = entry.Parts
+		}
+	}
+	require.Contains(t, parts, Part{Field: "when", Expr: `key.meta.residency == "eu"`, Value: true})
+	require.Contains(t, parts, Part{Field: "keep", Expr: `target.region`, Value: "us"})
+	_, err = json.Marshal(e)
+	require.NoError(t, err)
+}
+
+func TestDetailStopsWhereEvaluationStops(t *testing.T) {
+	set := mustLoad(t, fileLayer(`policies:
+  gate:
+    - {id: a, when: 'req.stream and req.tokens_in > 5 or not (req.n == 1)', deny: x}
+`))
+	env := GateEnv{IPEnv: IPEnv{Req: NewReq()}}
+	tr := &Trace{Detail: true}
+	set.Gate(&env, tr)
+	require.Equal(t, []Part{
+		{Field: "when", Expr: "req.stream", Value: false},
+		{Field: "when", Expr: "req.n == 1", Value: true},
+		{Field: "when", Expr: "req.n", Value: 1},
+	}, tr.Entries[0].Parts)
+}
+
+func TestRecordFromBody(t *testing.T) {
+	rec, err := RecordFromRequest([]byte(`{"model":"claude-opus-4-6","system":"s","max_tokens":9,"stream":true,"thinking":{"type":"enabled","budget_tokens":2048},
+	  "metadata":{"user_id":"u1"},"tools":[{"name":"read"},{"name":"sh"}],
+	  "messages":[{"role":"user","content":[{"type":"text","text":"look"},{"type":"image"}]},{"role":"assistant","content":"ok"},{"role":"user","content":"ünd"}]}`))
+	require.NoError(t, err)
+	r := rec.Req
+	require.Equal(t, []any{"claude", "messages", "claude-opus-4-6", true, 9, 2, 1, 3, "u1", "ünd", 3, "look\nünd", true},
+		[]any{r.Format, r.Endpoint, r.Model, r.Stream, r.MaxTokens, r.Tools, r.Images, r.Messages, r.User, r.LastUserText, r.LastUserChars, r.UserText, r.HasSystem})
+	require.Equal(t, Thinking{Requested: true, Budget: 2048}, r.Thinking)
+	rec, err = RecordFromRequest([]byte(`{"model":"gpt-5","input":"hi","reasoning":{"effort":"high"},"temperature":0}`))
+	require.NoError(t, err)
+	require.Equal(t, []any{"openai-responses", "hi", 1, "high", 0.0}, []any{rec.Req.Format, rec.Req.LastText, rec.Req.Messages, rec.Req.Thinking.Effort, *rec.Req.Temperature})
+	for _, bad := range []string{"", "[]", `{"req":{"nope":1}}`, `{"reqs":{}}`, `{"req":{"n":"x"}}`} {
+		_, err = RecordFromRequest([]byte(bad))
+		require.Error(t, err, bad)
+	}
+	require.Equal(t, maxFactText-1, len(cut(strings.Repeat("a", maxFactText-1)+"é")))
+}
+
+func TestReplay(t *testing.T) {
+	before := mustLoad(t, fileLayer("policies: {preset: modern}"))
+	after := mustLoad(t, fileLayer(`policies:
+  preset: modern
+  gate: [{id: no-opus, when: 'glob("*opus*", req.model)', deny: no}]
+  order: [{id: cheap, by: [target.est_cost]}]
+`))
+	var records []*Record
+	for i := range 10 {
+		model := "small"
+		if i < 3 {
+			model = "claude-opus"
+		}
+		a, b := NewTarget(), NewTarget()
+		a.ID, a.EstCost, b.ID, b.EstCost, b.Position = "dear/m", 2, "cheap/m", 1, 1
+		req := NewReq()
+		req.ID, req.Model = fmt.Sprint(i), model
+		records = append(records, &Record{Req: req, Targets: []*Target{a, b}, Served: "dear/m", CostUSD: 1.5})
+	}
+	got := Replay(records, before, after)
+	require.Equal(t, 10, got.Requests)
+	require.Equal(t, 10, got.Changed)
+	require.Equal(t, 3, got.NewlyDenied)
+	require.Equal(t, 10, got.TargetChanged)
+	require.Equal(t, map[string]int{"gate.no-opus": 3, "order.cheap": 7}, got.ByRule)
+	require.Equal(t, []float64{15, 7}, []float64{got.CostBefore, got.CostAfter})
+	require.Equal(t, []string{"target"}, got.Changes[9].What)
+	require.Zero(t, Replay(records, before, before).Changed)
+}
+
+func TestRecordObserves(t *testing.T) {
+	set := mustLoad(t, fileLayer(`policies:
+  gate: [{id: a, when: 'spend("key:k", "day") > 1 and requests("key:k", "minute") > 2 and banned("1.2.3.4") and tokens("x", "day") == 0', deny: x}]
+  budget: [{id: b, scope: s, limit: 1, deny: budget.spent > budget.limit}]
+`))
+	w := newWorld(set)
+	w.spend, w.requests, w.banned = map[string]float64{"key:k/day": 2}, map[string]float64{"key:k/minute": 3}, []string{"1.2.3.4"}
+	rec := &Record{Req: w.req, Key: w.key, Targets: []*Target{NewTarget()}}
+	env := w.gateEnv()
+	env.Facts = rec.Observe(w)
+	live := set.Gate(&env, nil)
+	require.False(t, live.Allowed)
+	w.budget.Spent = 3
+	set.Budget(&BudgetEnv{GateEnv: env}, rec.ObserveBudget(w.budgetState), nil)
+	require.Equal(t, 3.0, rec.Budgets["s/usd/day"].Spent)
+	require.Equal(t, live.Rule, set.Decide(rec, nil).Rule)
+}
+
+func TestBench(t *testing.T) {
+	out := Bench(preset(t, "modern"), 2, 2, 5*time.Millisecond)
+	require.Len(t, out, int(hookCount)+1)
+	require.Equal(t, "all", out[len(out)-1].Hook)
+	for _, b := range out {
+		require.Positive(t, b.NS, b.Hook)
+	}
+}
+
+func TestShadowRules(t *testing.T) {
+	set := mustLoad(t, fileLayer(`policies:
+  gate: [{id: s, shadow: true, when: req.stream, deny: x}]
+  filter: [{id: f, shadow: true, drop: 'true'}]
+  order: [{id: o, shadow: true, by: [-target.position]}]
+  accounts: [{id: e, shadow: true, eligible: 'false'}, {id: c, shadow: true, by: [-account.priority]}]
+  on_error: [{id: d, shadow: true, do: stop()}]
+`))
+	w := newWorld(set)
+	w.req.Stream = true
+	env := w.errorEnv()
+	tr := &Trace{}
+	targets := []*Target{{ID: "a"}, {ID: "b", Position: 1}}
+	require.True(t, set.Gate(&env.GateEnv, tr).Allowed)
+	require.Equal(t, []int{0, 1}, set.Filter(&env.TargetEnv, targets, tr))
+	require.Equal(t, []int{0, 1}, set.Order(&env.TargetEnv, targets, tr))
+	i, ok := set.Accounts(&env.AccountEnv, []*Account{{ID: "a", Priority: 1}, {ID: "b", Priority: 2}}, tr)
+	require.True(t, ok)
+	require.Zero(t, i)
+	require.Equal(t, "unknown", set.OnError(&env, tr).Reason)
+	for _, r := range set.Rules() {
+		require.Zero(t, r.Hits, r.ID)
+		require.Equal(t, int64(1), r.ShadowHits, r.ID)
+	}
+	require.Equal(t, GateVerdict{Rule: "s", Message: "x", Code: "ACCESS_001", Status: 403, RetryAfterMS: Unset}, tr.Entries[0].Value)
+}
+
+// TestReloadStorm reloads good and bad files while requests run: every request
+// is decided by one set, and a bad file changes nothing.
+func TestReloadStorm(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	version := func(n int) Layer {
+		return fileLayer(fmt.Sprintf(`policies:
+  preset: none
+  vars: {v: %d}
+  gate: [{id: g, warn: '${vars.v}'}]
+  rewrite: [{id: r, model: '${vars.v}'}]
+`, n))
+	}
+	h := NewHolder(mustLoad(t, version(0)), nil)
+	var stop atomic.Bool
+	var requests, mixed atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			w := newWorld(h.Current())
+			for !stop.Load() {
+				set := h.Current()
+				env := w.gateEnv()
+				g, r := set.Gate(&env, nil), set.Rewrite(&env, nil)
+				if !g.Allowed || len(g.Warnings) != 1 || g.Warnings[0].Text != r.Model {
+					mixed.Add(1)
+				}
+				requests.Add(1)
+				runtime.Gosched()
+			}
+		})
+	}
+	swaps := 0
+	for i := range 1000 {
+		if i%2 == 1 {
+			swapped, diags := h.Reload(fileLayer("policies:\n  gate: [{id: g, when: req.nope, deny: x}]\n"))
+			require.False(t, swapped)
+			require.NotEmpty(t, diags)
+			require.True(t, h.Stale())
+			require.NotEmpty(t, h.Problems())
+			continue
+		}
+		if swapped, diags := h.Reload(version(i / 2)); swapped {
+			require.Empty(t, diags)
+			swaps++
+		}
+		require.False(t, h.Stale())
+	}
+	stop.Store(true)
+	wg.Wait()
+	require.Equal(t, 499, swaps, "the first reload has equal content")
+	require.Zero(t, mixed.Load())
+	require.Positive(t, requests.Load())
+}
+
+func TestReloadReusesPrograms(t *testing.T) {
+	old := mustLoad(t, fileLayer("policies: {preset: modern}"))
+	set, _ := LoadAfter(old, fileLayer("policies:\n  preset: modern\n  gate: [{id: g, when: req.stream, deny: x}]\n"))
+	reused, all := 0, 0
+	for k, p := range set.expressions.fresh {
+		all++
+		if old.expressions.fresh[k] == p {
+			reused++
+		}
+	}
+	require.Equal(t, all-1, reused)
+}
