@@ -92,7 +92,7 @@ func TestBoundedAtRunTime(t *testing.T) {
 		"glob('*a*a*a*a*a*a*a*c', req.user_text)",
 		"all(1..1000, glob('*a*a*a*a*a*a*a*c', req.user_text))",
 		"none(1..1000, any(1..1000, glob('*a*a*a*a*a*a*a*c', req.user_text)))",
-		"none(req.tool_names, GlobAny(req.tool_names, req.user_text))",
+		"none(req.tool_names, globAny(req.tool_names, req.user_text))",
 		"none(1..1000, any(1..1000, hash(req.user_text) == 1))",
 		doubling(40),
 		"len(groupBy(1..1000, #)) > 0",

@@ -139,7 +139,7 @@ func TestFunctions(t *testing.T) {
 	tested := map[string]bool{}
 	for src, want := range map[string]any{
 		`glob("claude-*", "Claude-Opus/x")`: true, `glob("gpt-?o", "gpt-4o")`: true, `glob("a", "ab")`: false, `glob("*", "")`: true, `glob("ä*", "Äb")`: true,
-		`GlobAny(["x", "*b"], "ab")`:              true,
+		`globAny(["x", "*b"], "ab")`:              true,
 		`ipIn("::ffff:10.1.2.3", ["10.0.0.0/8"])`: true,
 		`ipIn("192.168.4.9", ["192.168.*.*"])`:    true,
 		`ipIn("192.168.4.9", ["192.168.4"])`:      false,
