@@ -18,6 +18,7 @@ type Executor struct {
 	mod  *module
 	part Part
 	spec *provided
+	memo planMemo
 }
 
 // Profile is the provider an executor works for. Make one per provider with
@@ -116,7 +117,11 @@ func (x *Executor) Plan(ctx context.Context, in PlanInput) (*Planned, error) {
 	var out *Planned
 	err := withRecord(func(w *abi.Writer) error {
 		x.planRecord(w, &in)
-		return x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects}, func(rec []byte) (err error) {
+		if out = x.memo.find(in.Profile, w.Buf); out != nil {
+			return nil
+		}
+		memorable := false
+		err := x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects, &memorable}, func(rec []byte) (err error) {
 			out, err = readPlanned(rec)
 			return err
 		}, func(tainted func() bool) error {
@@ -125,6 +130,10 @@ func (x *Executor) Plan(ctx context.Context, in PlanInput) (*Planned, error) {
 			}
 			return x.check(out.Send, in.Profile, tainted)
 		})
+		if err == nil && memorable && out.Send != nil && !out.Send.marked() {
+			x.memo.keep(in.Profile, w.Buf, out)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -273,6 +282,10 @@ type runInput struct {
 	blobs   Blobs
 	seed    uint64
 	effects Effects
+
+	// memorable is told whether the answer follows from the record alone: the
+	// guest saw no body, no clock, no random bits, and needed no HTTP.
+	memorable *bool
 }
 
 // run performs an operation with its NEED rounds. input is the record without
@@ -288,7 +301,7 @@ func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput
 	tainted := func() bool { return holdsMarker(input, in.body, replies.Buf) || blobsHoldMarker(in.blobs) }
 	for round := 0; ; round++ {
 		var asked *need
-		err := x.mod.pool.do(ctx, work{
+		w := work{
 			op: call, blobs: in.blobs, seed: in.seed,
 			build: func(i *instance) ([]byte, error) {
 				rec.Reset()
@@ -304,7 +317,11 @@ func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput
 				}
 				return use(out)
 			},
-		})
+		}
+		err := x.mod.pool.do(ctx, &w)
+		if in.memorable != nil {
+			*in.memorable = w.pure && call == op && len(rec.Buf) == len(input)
+		}
 		if err == nil && asked == nil && approve != nil {
 			err = approve(tainted)
 		}

@@ -123,7 +123,10 @@ func slogLevel(level uint32) slog.Level {
 	return slog.LevelError
 }
 
-func importNow(i *instance, _ api.Memory, stack []uint64) { stack[0] = uint64(i.env.now) }
+func importNow(i *instance, _ api.Memory, stack []uint64) {
+	i.env.asked = true
+	stack[0] = uint64(i.env.now)
+}
 
 func importRandom(i *instance, mem api.Memory, stack []uint64) {
 	if !i.random(mem, uint32(stack[0]), uint32(stack[1])) {
@@ -156,6 +159,7 @@ func importBlobRead(i *instance, mem api.Memory, stack []uint64) {
 }
 
 func (i *instance) blob(id uint64) ([]byte, bool) {
+	i.env.asked = true
 	if i.env.blobs == nil || uint32(id) > math.MaxInt32 {
 		return nil, false
 	}

@@ -146,18 +146,19 @@ type work struct {
 	in    []byte                          // input record
 	build func(*instance) ([]byte, error) // makes the input where it depends on the instance
 	use   func(out []byte) error          // reads the output while it is valid
+	pure  bool                            // set by do: the output follows from the input alone
 }
 
 // do runs a stateless operation. One whose instance crashes is run once more
 // on another.
-func (p *pool) do(ctx context.Context, w work) error {
+func (p *pool) do(ctx context.Context, w *work) error {
 	var err error
 	for range 2 {
 		var i *instance
 		if i, err = p.lock(ctx); err != nil {
 			break
 		}
-		err = i.perform(&w)
+		err = i.perform(w)
 		i.settle()
 		i.mu.Unlock()
 		if _, trapped := err.(*trapError); !trapped {
@@ -179,6 +180,7 @@ func (i *instance) perform(w *work) error {
 	if err != nil {
 		return err
 	}
+	w.pure = !i.env.asked
 	if isErr {
 		return readErrorRecord(out)
 	}

@@ -48,7 +48,7 @@ func (g *Generation) translate(ctx context.Context, op abi.Op, t Translation) (T
 		err := withRecord(func(w *abi.Writer) error {
 			t.appendTo(w, h, k == len(hops)-1 || op == abi.OpTrRequest)
 			w.Bytes(abi.TagBody, body)
-			return h.mod.pool.do(ctx, work{op: op, in: w.Buf, blobs: t.Blobs, seed: t.Seed, use: func(rec []byte) error {
+			return h.mod.pool.do(ctx, &work{op: op, in: w.Buf, blobs: t.Blobs, seed: t.Seed, use: func(rec []byte) error {
 				return out.read(rec, k > 0)
 			}})
 		})
@@ -213,7 +213,7 @@ func (g *Generation) RenderError(ctx context.Context, dialect string, e *fault.E
 	err := withRecord(func(w *abi.Writer) error {
 		w.String(abi.TagTo, dialect)
 		fromFault(e).AppendTo(w)
-		return m.pool.do(ctx, work{op: abi.OpTrError, in: w.Buf, use: func(rec []byte) error {
+		return m.pool.do(ctx, &work{op: abi.OpTrError, in: w.Buf, use: func(rec []byte) error {
 			f, ok := abi.Find(rec, abi.TagBody)
 			if !ok {
 				return errNoBody
