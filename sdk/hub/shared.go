@@ -91,13 +91,6 @@ func LongerThan(t jsn.Tokens, s jsn.Str, n int) bool {
 	return utf8.RuneCountInString(t.Decode(s)) > n
 }
 
-// DropRaw reports the root fields that no other format has a place for (P-4).
-func DropRaw(c *Ctx, r *Request) {
-	for _, f := range r.Raw {
-		c.Drop(f.Name)
-	}
-}
-
 // ErrorPrefix is what the text of a failed call starts with where the target has no
 // flag for it (T-9).
 const ErrorPrefix = "Error: "

@@ -64,7 +64,6 @@ func (p *requestParser) generationConfig(v []byte) {
 	case mime == "application/json":
 		r.Format = hub.Format{Kind: hub.FormatJSON}
 	}
-	nameFields(p.ctx)
 }
 
 // nameFields tells the report of dropped fields how this format calls them.
@@ -84,6 +83,8 @@ func nameFields(c *hub.Ctx) {
 	c.Alias("response_format", cfg+"responseSchema")
 	c.Alias("reasoning_effort", cfg+"thinkingConfig")
 	c.Alias("tool_choice", "toolConfig")
+	c.Alias("reasoning_content", "contents.parts.thought")
+	c.Alias("system", "systemInstruction")
 }
 
 // thinking reads the client's wish (H-1).
@@ -120,7 +121,7 @@ func (p *requestParser) tools(v []byte) {
 			switch key := name(m.Key()); key {
 			case "functionDeclarations":
 				for fn := jsn.Array(m.Value()); fn.Next(); {
-					p.req.Tools = append(p.req.Tools, declaration(fn.Value()))
+					p.req.Tools = append(p.req.Tools, p.declaration(fn.Value()))
 				}
 			case "googleSearch":
 				p.req.Tools = append(p.req.Tools, hub.ToolDef{Hosted: "web_search", Raw: it.Value()})
@@ -131,14 +132,14 @@ func (p *requestParser) tools(v []byte) {
 	}
 }
 
-func declaration(v []byte) hub.ToolDef {
+func (p *requestParser) declaration(v []byte) hub.ToolDef {
 	t := hub.ToolDef{Raw: v}
 	var schema []byte
 	for it := jsn.Object(v); it.Next(); {
 		val := it.Value()
 		switch name(it.Key()) {
 		case "name":
-			t.Name = jsn.StrOf(val).String()
+			t.Name = p.text(val)
 		case "description":
 			t.Description = jsn.StrOf(val)
 		case "parameters":
@@ -166,8 +167,8 @@ func (p *requestParser) choice(toolConfig []byte) {
 			mode = strings.ToUpper(jsn.StrOf(it.Value()).String())
 		case "allowedFunctionNames":
 			for n := jsn.Array(it.Value()); n.Next(); {
-				if s := jsn.StrOf(n.Value()); s != nil {
-					c.Names = append(c.Names, s.String())
+				if s := p.text(n.Value()); s != "" {
+					c.Names = append(c.Names, s)
 				}
 			}
 		}
@@ -206,20 +207,32 @@ func appendLower(dst, v []byte, depth int) []byte {
 	}
 	dst = append(dst, '{')
 	for it := jsn.Object(v); it.Next(); {
-		key, val := name(it.Key()), it.Value()
+		key, val := keyword(it.Key()), it.Value()
 		dst = append(jsn.AppendString(jsn.Sep(dst), key), ':')
 		switch key {
 		case "type":
 			dst = appendTypeName(dst, val)
-		case "properties", "$defs", "definitions", "patternProperties":
+		case "properties", "$defs", "definitions", "patternProperties", "dependentSchemas":
 			dst = appendLowerMembers(dst, val, depth+1)
-		case "items", "prefixItems", "anyOf", "oneOf", "allOf", "not", "additionalProperties":
+		case "items", "prefixItems", "anyOf", "oneOf", "allOf", "not", "additionalProperties", "additionalItems",
+			"unevaluatedProperties", "unevaluatedItems", "contains", "propertyNames", "if", "then", "else":
 			dst = appendLower(dst, val, depth+1)
 		default:
 			dst = append(dst, val...)
 		}
 	}
 	return append(dst, '}')
+}
+
+// keyword returns a schema keyword in camel case. What is no keyword of the API stays as
+// it is.
+func keyword(key []byte) string {
+	switch camel := name(key); camel {
+	case "anyOf", "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties", "propertyOrdering",
+		"additionalProperties", "prefixItems":
+		return camel
+	}
+	return string(key)
 }
 
 func appendLowerMembers(dst, v []byte, depth int) []byte {

@@ -31,6 +31,9 @@ func name(key []byte) string {
 	return string(out)
 }
 
+// omniMember is how [name] spells the member x_omni.
+const omniMember = "xOmni"
+
 // ParseRequest reads a generateContent request (section 2.4 of the translation
 // rules).
 func (d *Dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
@@ -58,20 +61,18 @@ func (d *Dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 			p.tools(v)
 		case "toolConfig":
 			toolConfig = v
-		case "cachedContent":
-			if c.To != d.Name() && !jsn.IsNull(v) {
-				return nil, &hub.Error{Status: 400, Code: "unsupported_parameter", Param: "cachedContent", Fallback: true,
-					Message: "cachedContent refers to a cache of the Gemini API, which the chosen provider cannot read"}
-			}
-			p.raw(key, v)
-		case "model", "stream":
-			// They belong to the URL.
-		case "x_omni":
-			// Not a channel for clients (P-3).
+		case "model":
+			p.req.Model = strings.TrimPrefix(p.text(v), "models/")
+		case "stream", omniMember:
+			// The one belongs to the URL, the other is no channel for clients (P-3).
 		default:
-			p.raw(key, v)
+			p.req.Raw = append(p.req.Raw, hub.Field{Name: key, Raw: v})
 		}
 	}
+	if err := hub.CheckState(c, p.req); err != nil {
+		return nil, err
+	}
+	nameFields(c)
 	p.system(system)
 	p.contents(contents)
 	p.choice(toolConfig)
@@ -82,8 +83,10 @@ type requestParser struct {
 	ctx    *hub.Ctx
 	tokens jsn.Tokens
 	req    *hub.Request
-	// open lists calls that no result has answered yet, in order.
-	open []openCall
+	// open lists the calls of the latest batch, in order; a batch ends where the model
+	// speaks again behind the user.
+	open     []openCall
+	answered bool // the user spoke since the latest call
 }
 
 type openCall struct {
@@ -91,9 +94,8 @@ type openCall struct {
 	answered bool
 }
 
-func (p *requestParser) raw(key string, v []byte) {
-	p.req.Raw = append(p.req.Raw, hub.Field{Name: key, Raw: v})
-}
+// text decodes a string value, looking through body tokens.
+func (p *requestParser) text(v []byte) string { return p.tokens.Decode(jsn.StrOf(v)) }
 
 func (p *requestParser) system(v []byte) {
 	if jsn.IsNull(v) {
@@ -171,6 +173,7 @@ func (p *requestParser) content(v []byte, index int) {
 	if len(m.Parts) > 0 || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
 		p.req.Messages = append(p.req.Messages, m)
 	}
+	p.answered = p.answered || m.Role != hub.Assistant
 }
 
 // part reads one part into m, or appends a tool message.
@@ -207,12 +210,12 @@ func (p *requestParser) part(m *hub.Message, v []byte, content, index int) {
 		p.thought(m, jsn.StrOf(text), jsn.StrOf(sig))
 	case text != nil:
 		if s := jsn.StrOf(text); s != nil {
-			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s, Sig: jsn.StrOf(sig)})
+			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s, Sig: p.ownSignature(jsn.StrOf(sig))})
 		}
 	case inline != nil:
 		m.Parts = append(m.Parts, inlinePart(inline))
 	case file != nil:
-		m.Parts = append(m.Parts, filePart(file))
+		m.Parts = append(m.Parts, filePart(p.tokens, file))
 	}
 }
 
@@ -242,15 +245,24 @@ func (p *requestParser) openSignature(sig jsn.Str) (inner jsn.Str, provider stri
 	return sig, "gemini", false
 }
 
+// ownSignature is the signature of a part that is no thought: what another provider
+// signed means nothing there.
+func (p *requestParser) ownSignature(sig jsn.Str) jsn.Str {
+	if inner, provider, _ := p.openSignature(sig); provider == "gemini" {
+		return inner
+	}
+	return nil
+}
+
 func (p *requestParser) call(m *hub.Message, v, sig []byte, content, index int) {
 	call := hub.Call{GoogleSig: jsn.StrOf(sig)}
 	for it := jsn.Object(v); it.Next(); {
 		val := it.Value()
 		switch name(it.Key()) {
 		case "id":
-			call.ID = jsn.StrOf(val).String()
+			call.ID = p.text(val)
 		case "name":
-			call.Name = jsn.StrOf(val).String()
+			call.Name = p.text(val)
 		case "args":
 			call.Args = hub.ArgsValue(val)
 		case "thoughtSignature":
@@ -262,13 +274,11 @@ func (p *requestParser) call(m *hub.Message, v, sig []byte, content, index int) 
 	if call.ID == "" {
 		call.ID = "call_g" + itoa(content) + "_" + itoa(index)
 	}
-	if r, ok := envelope.OpenBase64(p.tokens, call.GoogleSig); ok {
-		call.GoogleSig = nil // a foreign signature means nothing on a call
-		if r.Provider == "gemini" {
-			call.GoogleSig = r.Sig
-		}
-	}
+	call.GoogleSig = p.ownSignature(call.GoogleSig)
 	m.Calls = append(m.Calls, call)
+	if p.answered {
+		p.open, p.answered = p.open[:0], false
+	}
 	p.open = append(p.open, openCall{id: call.ID, name: call.Name})
 }
 
@@ -280,9 +290,9 @@ func (p *requestParser) result(v []byte) {
 		val := it.Value()
 		switch name(it.Key()) {
 		case "id":
-			m.CallID = jsn.StrOf(val).String()
+			m.CallID = p.text(val)
 		case "name":
-			m.Name = jsn.StrOf(val).String()
+			m.Name = p.text(val)
 		case "response":
 			response = val
 		case "parts":
@@ -299,7 +309,7 @@ func (p *requestParser) result(v []byte) {
 			case "inlineData":
 				m.Parts = append(m.Parts, inlinePart(part.Value()))
 			case "fileData":
-				m.Parts = append(m.Parts, filePart(part.Value()))
+				m.Parts = append(m.Parts, filePart(p.tokens, part.Value()))
 			}
 		}
 	}
@@ -365,7 +375,7 @@ func inlinePart(v []byte) hub.Part {
 }
 
 // filePart reads a FileData: a URI with its MIME type.
-func filePart(v []byte) hub.Part {
+func filePart(t jsn.Tokens, v []byte) hub.Part {
 	m := &hub.Media{Type: "fileData"}
 	for it := jsn.Object(v); it.Next(); {
 		switch name(it.Key()) {
@@ -376,6 +386,9 @@ func filePart(v []byte) hub.Part {
 		case "displayName":
 			m.Name = jsn.StrOf(it.Value())
 		}
+	}
+	if m.MIME == "" {
+		m.MIME = media.GuessType(t, m.URL, "")
 	}
 	kind := kindOf(m.MIME)
 	if kind == hub.PartAudio {

@@ -29,6 +29,9 @@ func (w *requestWriter) generationConfig(dst []byte) []byte {
 	dst = jsn.AppendMember(dst, "frequencyPenalty", r.FrequencyPenalty)
 	dst = w.stops(dst)
 	if n, ok := jsn.Int(r.N); ok && n > 1 {
+		if n > maxCandidates {
+			w.ctx.Drop("n")
+		}
 		dst = jsn.AppendIntMember(dst, "candidateCount", min(n, maxCandidates))
 	}
 	if seed, ok := jsn.Int(r.Seed); ok && seed >= math.MinInt32 && seed <= math.MaxInt32 {
@@ -41,6 +44,8 @@ func (w *requestWriter) generationConfig(dst []byte) []byte {
 		if n, ok := jsn.Int(r.TopLogprobs); ok {
 			dst = jsn.AppendIntMember(dst, "logprobs", min(n, maxLogprobs))
 		}
+	} else {
+		w.ctx.DropIf("top_logprobs", r.TopLogprobs)
 	}
 	dst = w.format(dst)
 	dst = w.thinking(dst)
@@ -74,7 +79,7 @@ func (w *requestWriter) format(dst []byte) []byte {
 	}
 	dst = jsn.AppendStringMember(dst, "responseMimeType", "application/json")
 	if f.Kind == hub.FormatSchema && !jsn.IsNull(f.Schema) {
-		dst = AppendSchema(jsn.AppendKey(dst, "responseSchema"), f.Schema, w.level)
+		dst = AppendSchema(jsn.AppendKey(dst, "responseSchema"), w.tokens, f.Schema, w.level)
 	}
 	return dst
 }

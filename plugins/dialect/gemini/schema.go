@@ -26,17 +26,21 @@ const maxSchemaNodes = 20000
 
 // AppendSchema appends the cleaned form of a JSON schema (G-1 to G-9). What is not
 // on the allow list of the API is left out or turned into words in a description.
-func AppendSchema(dst, raw []byte, level Level) []byte {
-	c := cleaner{root: raw, level: level}
+func AppendSchema(dst []byte, t jsn.Tokens, raw []byte, level Level) []byte {
+	c := cleaner{tokens: t, root: raw, level: level}
 	return c.append(dst, c.node(raw, 0), 0)
 }
 
-// AppendParameters appends the cleaned schema of a function's parameters. It
-// reports false, and appends nothing, for an object without properties (G-9).
-func AppendParameters(dst, raw []byte, level Level) ([]byte, bool) {
-	c := cleaner{root: raw, level: level}
+// AppendParameters appends the cleaned schema of a function's parameters, which is an
+// object unless it says otherwise (T-1). It reports false, and appends nothing, for an
+// object without properties (G-9).
+func AppendParameters(dst []byte, t jsn.Tokens, raw []byte, level Level) ([]byte, bool) {
+	c := cleaner{tokens: t, root: raw, level: level}
 	n := c.node(raw, 0)
-	if level == Public && n.kind() == "object" && len(n.props) == 0 {
+	if len(n.types) == 0 && n.union == nil {
+		n.types = []string{"object"}
+	}
+	if level == Public && n.union == nil && n.kind() == "object" && len(n.props) == 0 {
 		return dst, false
 	}
 	return c.append(dst, n, 0), true
@@ -44,10 +48,11 @@ func AppendParameters(dst, raw []byte, level Level) ([]byte, bool) {
 
 // cleaner walks one schema. refs is the path of references being followed.
 type cleaner struct {
-	root  []byte
-	level Level
-	refs  []string
-	nodes int
+	tokens jsn.Tokens
+	root   []byte
+	level  Level
+	refs   []string
+	nodes  int
 }
 
 // property is one member under properties; its name is data, never a keyword.
@@ -64,7 +69,7 @@ type node struct {
 	nullable    bool
 	nullType    bool // null was named as a type
 	description jsn.Str
-	note        string // words to append to the description
+	note        jsn.Str // words to append to the description
 	enum        [][]byte
 	hasEnum     bool
 	format      string
@@ -126,14 +131,15 @@ func (c *cleaner) read(n *node, raw []byte, depth int) {
 			n.items, n.itemsRefs, n.tuple = it.Value(), c.path(), true
 		}
 	}
-	if ref != nil {
-		c.reference(n, jsn.StrOf(ref).String(), depth)
-	}
+	// What stands beside a reference wins over what it leads to.
 	for it := jsn.Array(allOf); it.Next(); {
-		c.merge(n, c.node(it.Value(), depth+1))
+		n.merge(c.node(it.Value(), depth+1), true)
 	}
 	for _, union := range [...][]byte{anyOf, oneOf} {
 		c.unite(n, union, depth)
+	}
+	if ref != nil {
+		c.reference(n, c.tokens.Decode(jsn.StrOf(ref)), depth)
 	}
 }
 
@@ -264,11 +270,13 @@ func (c *cleaner) reference(n *node, ref string, depth int) {
 		return
 	}
 	c.refs = append(c.refs, ref)
+	m := &node{}
 	if jsn.KindOf(target) == jsn.Obj {
-		c.read(n, target, depth+1)
+		c.read(m, target, depth+1)
 	}
-	// The path stays until the node is complete: unions and properties of the
-	// target are still read below it.
+	n.merge(m, false)
+	// The path stays until the node is complete: unions beside the reference are read
+	// already, and what is read later knows the path it was found on.
 }
 
 // hint stands in for a reference that cannot be inlined.
@@ -278,11 +286,11 @@ func (n *node) hint(target []byte, ref string) {
 			n.types = []string{"object"}
 		}
 	}
-	name := ref[strings.LastIndexByte(ref, '/')+1:]
+	see := "See: " + ref[strings.LastIndexByte(ref, '/')+1:]
 	if n.description == nil {
-		n.description = jsn.Lit("See: " + name)
+		n.description = jsn.Lit(see)
 	} else {
-		n.note = joinNote(n.note, "(See: "+name+")")
+		n.note = joinNote(n.note, jsn.Lit("("+see+")"))
 	}
 }
 
@@ -320,8 +328,9 @@ func element(v []byte, index string) []byte {
 	return nil
 }
 
-// merge takes over what n lacks from another node (G-4).
-func (c *cleaner) merge(n, m *node) {
+// merge takes over what n lacks from another node. With unite, properties and required
+// names of both come together (G-4); without, they are keywords like any other (G-2).
+func (n *node) merge(m *node, unite bool) {
 	if len(n.types) == 0 {
 		n.types = m.types
 	}
@@ -342,11 +351,15 @@ func (c *cleaner) merge(n, m *node) {
 	if n.items == nil {
 		n.items, n.itemsRefs, n.tuple = m.items, m.itemsRefs, m.tuple
 	}
-	for _, p := range m.props {
-		n.addProperty(p)
+	if unite || len(n.props) == 0 {
+		for _, p := range m.props {
+			n.addProperty(p)
+		}
 	}
-	for _, r := range m.required {
-		n.addRequired(r)
+	if unite || len(n.required) == 0 {
+		for _, r := range m.required {
+			n.addRequired(r)
+		}
 	}
 	if n.ordering == nil {
 		n.ordering = m.ordering
@@ -367,23 +380,37 @@ func (c *cleaner) unite(n *node, union []byte, depth int) {
 		return
 	}
 	var variants []*node
+	bare := true
 	for it := jsn.Array(union); it.Next(); {
 		v := c.node(it.Value(), depth+1)
+		bare = bare && v.bare()
 		if v.isNull() {
 			n.nullable = true
 			continue
 		}
 		variants = append(variants, v)
 	}
-	switch len(variants) {
-	case 0:
-	case 1:
-		c.merge(n, variants[0])
-	default:
-		if n.union == nil {
-			n.union = variants
+	switch {
+	case len(variants) == 0:
+	case len(variants) == 1:
+		n.merge(variants[0], true)
+	case bare && (len(n.types) > 0 || len(n.props) > 0):
+		// Branches that only say which of the node's own properties are required are no
+		// schemas of their own.
+	case n.union == nil:
+		n.union = variants
+	}
+}
+
+// bare tells whether the node says nothing about the value but names it requires.
+func (n *node) bare() bool {
+	for _, b := range n.bounds {
+		if b != nil {
+			return false
 		}
 	}
+	return len(n.types) == 0 && !n.nullable && !n.hasEnum && n.items == nil && len(n.props) == 0 && n.union == nil &&
+		n.description == nil && n.format == "" && n.pattern == nil
 }
 
 // isNull tells whether the node admits nothing but null.
@@ -446,9 +473,9 @@ func (n *node) enumType() string {
 	return typ
 }
 
-func joinNote(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
+func joinNote(a, b jsn.Str) jsn.Str {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a[:len(a):len(a)], b...)
 	}
-	return a + " " + b
+	return append(append(a[:len(a):len(a)], ' '), b...)
 }

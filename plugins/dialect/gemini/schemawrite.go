@@ -4,24 +4,19 @@ import "github.com/omniroute/omniroute/sdk/jsn"
 
 // append writes a resolved node.
 func (c *cleaner) append(dst []byte, n *node, depth int) []byte {
+	if c.level == Strict {
+		return c.appendPlain(dst, n.flat(), depth)
+	}
 	variants := n.union
 	if len(variants) == 0 && len(n.types) > 1 {
 		for _, t := range n.types {
 			v := *n
-			v.types, v.nullable = []string{t}, false
+			v.types = []string{t}
 			variants = append(variants, &v)
 		}
 	}
 	if len(variants) == 0 {
 		return c.appendPlain(dst, n, depth)
-	}
-	if c.level == Strict {
-		best := richest(variants)
-		best.nullable = best.nullable || n.nullable
-		if best.description == nil {
-			best.description = n.description
-		}
-		return c.append(dst, best, depth)
 	}
 	dst = append(dst, `{"anyOf":[`...)
 	for _, v := range variants {
@@ -31,49 +26,45 @@ func (c *cleaner) append(dst []byte, n *node, depth int) []byte {
 	return append(dst, ']', '}')
 }
 
-// richest picks the branch that says most: object before array before scalar, the
-// first one on a tie. A type list counts by its first type.
-func richest(variants []*node) *node {
-	rank := func(n *node) int {
-		switch n.kind() {
-		case "object":
-			return 0
-		case "array":
-			return 1
-		}
-		return 2
+// flat returns the node without unions (AG-2): merged with its richest branch, an object
+// before an array before a scalar, the first one on a tie; a type list counts by its
+// first type.
+func (n *node) flat() *node {
+	if len(n.types) > 1 {
+		n.types = n.types[:1]
 	}
-	best := variants[0]
-	for _, v := range variants[1:] {
-		if len(v.union) > 0 {
-			v = richest(v.union)
-		}
-		if rank(v) < rank(best) {
+	if len(n.union) == 0 {
+		return n
+	}
+	var best *node
+	for _, v := range n.union {
+		if v = v.flat(); best == nil || v.rank() < best.rank() {
 			best = v
 		}
 	}
-	if len(best.types) > 1 {
-		best.types = best.types[:1]
+	n.union = nil
+	n.merge(best, true)
+	return n
+}
+
+func (n *node) rank() int {
+	switch n.kind() {
+	case "object":
+		return 0
+	case "array":
+		return 1
 	}
-	return best
+	return 2
 }
 
 // appendPlain writes a node that is no union.
 func (c *cleaner) appendPlain(dst []byte, n *node, depth int) []byte {
 	typ := n.kind()
-	enum := n.cleanEnum(typ)
+	enum := n.cleanEnum(c.tokens, typ)
 	dst = append(dst, '{')
 	dst = jsn.AppendStringMember(dst, "type", typ)
-	if n.description != nil || n.note != "" {
-		dst = append(jsn.AppendKey(dst, "description"), '"')
-		dst = append(dst, n.description...)
-		if n.note != "" {
-			if len(n.description) > 0 {
-				dst = append(dst, ' ')
-			}
-			dst = jsn.AppendEscaped(dst, n.note)
-		}
-		dst = append(dst, '"')
+	if n.description != nil || n.note != nil {
+		dst = jsn.AppendStrMember(dst, "description", joinNote(n.description, n.note))
 	}
 	if n.nullable {
 		dst = jsn.AppendBoolMember(dst, "nullable", true)
@@ -86,7 +77,7 @@ func (c *cleaner) appendPlain(dst []byte, n *node, depth int) []byte {
 		dst = append(dst, ']')
 	}
 	if c.level == Public {
-		dst = n.appendConstraints(dst, typ, len(enum) > 0)
+		dst = n.appendConstraints(dst, typ)
 	}
 	switch typ {
 	case "array":
@@ -116,13 +107,14 @@ func (c *cleaner) appendProperties(dst []byte, n *node, depth int) []byte {
 	dst = append(dst, '}')
 	opened := false
 	for _, r := range n.required {
-		if !n.hasProperty(r) {
+		name, ok := n.property(c.tokens, r)
+		if !ok {
 			continue
 		}
 		if !opened {
 			dst, opened = append(jsn.AppendKey(dst, "required"), '['), true
 		}
-		dst = jsn.AppendStr(jsn.Sep(dst), r)
+		dst = jsn.AppendStr(jsn.Sep(dst), name)
 	}
 	if opened {
 		dst = append(dst, ']')
@@ -130,13 +122,21 @@ func (c *cleaner) appendProperties(dst []byte, n *node, depth int) []byte {
 	return jsn.AppendMember(dst, "propertyOrdering", n.ordering)
 }
 
-func (n *node) hasProperty(name jsn.Str) bool {
+// property returns the name of a property as it stands under properties, given one that
+// may be escaped in another way.
+func (n *node) property(t jsn.Tokens, name jsn.Str) (jsn.Str, bool) {
 	for i := range n.props {
 		if string(n.props[i].name) == string(name) {
-			return true
+			return name, true
 		}
 	}
-	return false
+	want := t.Decode(name)
+	for i := range n.props {
+		if t.Decode(n.props[i].name) == want {
+			return n.props[i].name, true
+		}
+	}
+	return nil, false
 }
 
 // child cleans a schema below the current node, on the reference path it was found.
@@ -151,34 +151,34 @@ func (c *cleaner) child(dst, raw []byte, refs []string, depth int) []byte {
 
 // cleanEnum returns the enum values as string content (G-7). On a type that has no
 // enum they become words in the description.
-func (n *node) cleanEnum(typ string) []jsn.Str {
+func (n *node) cleanEnum(t jsn.Tokens, typ string) []jsn.Str {
 	if !n.hasEnum {
 		return nil
 	}
 	var values []jsn.Str
-	words := ""
+	var words jsn.Str
 	for _, v := range n.enum {
 		if jsn.IsNull(v) {
 			n.nullable = true
 			continue
 		}
+		if typ != "string" {
+			if words != nil {
+				words = append(words, ", "...)
+			}
+			words = t.AppendQuoted(words, v)
+			continue
+		}
 		s := jsn.StrOf(v)
 		if s == nil {
-			s = jsn.Lit(string(v))
-		}
-		if typ != "string" {
-			if words != "" {
-				words += ", "
-			}
-			words += string(v)
-			continue
+			s = t.AppendQuoted(nil, jsn.AppendCompact(nil, v))
 		}
 		if len(s) > 0 {
 			values = append(values, s)
 		}
 	}
-	if words != "" {
-		n.note = joinNote(n.note, "Allowed values: "+words)
+	if words != nil {
+		n.note = joinNote(n.note, append(jsn.Str("Allowed values: "), words...))
 	}
 	return values
 }
@@ -197,8 +197,8 @@ func formatAllowed(typ, format string) bool {
 }
 
 // appendConstraints writes the constraints that only the public API understands.
-func (n *node) appendConstraints(dst []byte, typ string, hasEnum bool) []byte {
-	if formatAllowed(typ, n.format) && (n.format != "enum" || hasEnum) {
+func (n *node) appendConstraints(dst []byte, typ string) []byte {
+	if formatAllowed(typ, n.format) {
 		dst = jsn.AppendStringMember(dst, "format", n.format)
 	}
 	for i, name := range boundNames() {

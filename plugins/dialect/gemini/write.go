@@ -13,17 +13,17 @@ const skipSignature = "skip_thought_signature_validator"
 
 // AppendRequest writes a generateContent body (GE-1). The model is not part of it.
 func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
+	hub.KeepReasoning(c, r, ownReasoning)
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})
-	repair.LiftMedia(r)
 	if err := media.Refuse(c, r, takes); err != nil {
 		return dst, err
 	}
+	repair.LiftMedia(r)
 	repair.Tools(c, r, repair.ToolOptions{WebSearch: true, AllowLists: true})
 	repair.Names(c, r, repair.RuleOf("gemini"))
 	w := &requestWriter{ctx: c, tokens: c.Tokens(), req: r, level: d.level, caps: c.Capabilities(c.TargetModel(r.Model))}
-	w.reportLost()
-	w.native = r.Source == "gemini"
+	hub.DropLost(c, r, "gemini", carried()...)
 	system := repair.HoistSystem(c, r)
 	if w.hintInsteadOfJSON() {
 		system = append(system, hub.Part{Kind: hub.PartText, Text: repair.FormatHint(w.tokens, &r.Format)})
@@ -46,7 +46,7 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 		return append(dst, '}', '}'), nil
 	}
 	dst = w.generationConfig(dst)
-	if w.native {
+	if r.Source == "gemini" {
 		for _, f := range r.Raw {
 			dst = jsn.AppendMember(dst, f.Name, f.Raw)
 		}
@@ -69,31 +69,17 @@ type requestWriter struct {
 	req    *hub.Request
 	caps   caps.Model
 	level  Level
-	native bool // the request came in this format
 }
 
-// reportLost names what this format has no place for (P-5).
-func (w *requestWriter) reportLost() {
-	c, r := w.ctx, w.req
-	c.DropIf("logit_bias", r.LogitBias)
-	c.DropIf("metadata", r.Metadata)
-	c.DropIf("store", r.Store)
-	c.DropIf("modalities", r.Modalities)
-	for _, f := range [...]struct {
-		name string
-		s    jsn.Str
-	}{{"user", r.User}, {"safety_identifier", r.SafetyIdentifier}, {"prompt_cache_key", r.PromptCacheKey},
-		{"service_tier", r.ServiceTier}, {"verbosity", r.Verbosity}} {
-		if f.s != nil {
-			c.Drop(f.name)
-		}
-	}
-	if r.Parallel == hub.False {
-		c.Drop("parallel_tool_calls")
-	}
-	if r.Source != "gemini" {
-		hub.DropRaw(c, r)
-	}
+// carried names the fields this format has a place for.
+func carried() []string {
+	return []string{"max_tokens", "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "n", "seed",
+		"logprobs", "top_logprobs", "stop", "response_format", "tool_choice", "reasoning_effort"}
+}
+
+// ownReasoning tells whether this family signed a block (E-2).
+func ownReasoning(r *hub.Reasoning) bool {
+	return r.Provider == "gemini" && len(r.Sig) > 0 && !r.Redacted
 }
 
 // hintInsteadOfJSON tells whether the output format has to be asked for in words:
@@ -171,14 +157,11 @@ func (w *requestWriter) modelContent(dst []byte, ms []hub.Message) []byte {
 	firstCall := true
 	for i := range ms {
 		m := &ms[i]
-		w.returnSignatures(m)
 		for j := range m.Reasoning {
-			if rs := &m.Reasoning[j]; rs.Provider == "gemini" && len(rs.Sig) > 0 {
-				dst = append(jsn.Sep(dst), '{')
-				dst = jsn.AppendStrMember(dst, "text", rs.Text)
-				dst = append(dst, `,"thought":true`...)
-				dst = append(jsn.AppendStrMember(dst, "thoughtSignature", rs.Sig), '}')
-			}
+			dst = append(jsn.Sep(dst), '{')
+			dst = jsn.AppendStrMember(dst, "text", m.Reasoning[j].Text)
+			dst = append(dst, `,"thought":true`...)
+			dst = append(jsn.AppendStrMember(dst, "thoughtSignature", m.Reasoning[j].Sig), '}')
 		}
 		if i > 0 && len(m.Parts) > 0 && len(ms[i-1].Parts) > 0 {
 			dst = append(jsn.Sep(dst), `{"text":"\n\n"}`...)
@@ -195,30 +178,6 @@ func (w *requestWriter) modelContent(dst []byte, ms []hub.Message) []byte {
 		dst = append(dst, `{"text":""}`...)
 	}
 	return append(dst, ']', '}')
-}
-
-// returnSignatures gives signatures that travelled in reasoning of a foreign client
-// format back to the calls they belong to (E-4). The carriers go.
-func (w *requestWriter) returnSignatures(m *hub.Message) {
-	if w.native || len(m.Calls) == 0 {
-		return
-	}
-	next := 0
-	out := m.Reasoning[:0]
-	for _, rs := range m.Reasoning {
-		if rs.Provider != "gemini" || len(rs.Sig) == 0 {
-			out = append(out, rs)
-			continue
-		}
-		for next < len(m.Calls) && len(m.Calls[next].GoogleSig) > 0 {
-			next++
-		}
-		if next < len(m.Calls) {
-			m.Calls[next].GoogleSig = rs.Sig
-			next++
-		}
-	}
-	m.Reasoning = out
 }
 
 func (w *requestWriter) functionCall(dst []byte, call *hub.Call, first bool) []byte {
@@ -314,7 +273,7 @@ func (w *requestWriter) tools(dst []byte) []byte {
 			if jsn.IsNull(params) {
 				params = []byte(`{"type":"object"}`)
 			}
-			if dst, ok = AppendParameters(dst, params, w.level); !ok {
+			if dst, ok = AppendParameters(dst, w.tokens, params, w.level); !ok {
 				dst = dst[:at]
 			}
 		}
