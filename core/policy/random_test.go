@@ -417,6 +417,7 @@ func TestExplainIsWhatHappens(t *testing.T) {
 	phases := map[string]int{}
 	for range 1000 {
 		rec := randomRecord(set, r)
+		rec.KeepTexts = true
 		live := set.Decide(rec, nil)
 		phases[live.Phase]++
 		e := set.Explain(rec)

@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-json"
 )
 
-// Record holds the facts one request was decided on, without bodies. It is kept
+// Record holds the facts one request was decided on. It is kept
 // with the request log, and is enough to decide again: offline, under the same
 // rules or others. Its JSON uses the names expressions use and leaves out what
 // is unknown or usual.
@@ -38,6 +38,10 @@ type Record struct {
 	// Failures are the failed attempts in order; Usage is that of the success.
 	Failures []Failure
 	Usage    *Usage
+	// KeepTexts has JSON hold the body and the texts of the request too. Without
+	// it a record tells nothing of what was said. Credentials among the headers
+	// are never written.
+	KeepTexts bool
 	// Served is the target and account that answered.
 	Served, ServedAccount string
 	// CostUSD is what the request cost, Costs what it would cost by target.
@@ -158,7 +162,7 @@ type failureJSON struct {
 // MarshalJSON writes what differs from an unknown fact.
 func (r *Record) MarshalJSON() ([]byte, error) {
 	out := recordJSON{
-		Req: changed(r.Req, NewReq()), Key: changed(r.Key, NewKey()), Sys: changed(r.Sys, &Sys{}), Cfg: changed(r.Cfg, NewCfg()),
+		Req: r.requestFacts(), Key: changed(r.Key, NewKey()), Sys: changed(r.Sys, &Sys{}), Cfg: changed(r.Cfg, NewCfg()),
 		Guard: changed(r.Guard, &Guard{}), Combo: changed(r.Combo, &Combo{Size: 1}), Attempt: changed(r.Attempt, &Attempt{N: 1}),
 		Spend: r.Spend, Requests: r.Requests, Tokens: r.Tokens, Banned: r.Banned,
 		Served: r.Served, Account: r.ServedAccount, CostUSD: r.CostUSD,
@@ -208,6 +212,37 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 		})
 	}
 	return json.Marshal(out)
+}
+
+// requestFacts lists the facts of the request that may be stored.
+func (r *Record) requestFacts() map[string]any {
+	m := changed(r.Req, NewReq())
+	if !r.KeepTexts {
+		for _, name := range []string{"body", "first_text", "user_text", "last_text", "last_user_text"} {
+			delete(m, name)
+		}
+	}
+	if headers, ok := m["headers"].(map[string]string); ok {
+		kept := make(map[string]string, len(headers))
+		for k, v := range headers {
+			if !isCredential(k) {
+				kept[k] = v
+			}
+		}
+		m["headers"] = kept
+	}
+	return m
+}
+
+// isCredential tells whether a header may carry a secret.
+func isCredential(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range []string{"authorization", "api-key", "apikey", "cookie", "token", "secret"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // UnmarshalJSON reads a record; unknown names are errors.

@@ -202,6 +202,22 @@ func TestRecordObserves(t *testing.T) {
 	require.Equal(t, live.Rule, set.Decide(rec, nil).Rule)
 }
 
+func TestStoredRecordsTellNothingOfTheContent(t *testing.T) {
+	rec, err := RecordFromRequest([]byte(`{"model":"m","messages":[{"role":"user","content":"my secret plan"}]}`))
+	require.NoError(t, err)
+	rec.Req.Headers = map[string]string{"authorization": "Bearer sk-1", "x-api-key": "sk-2", "x-goog-api-key": "sk-3", "cookie": "sk-4", "user-agent": "curl"}
+	data, err := json.Marshal(rec)
+	require.NoError(t, err)
+	require.NotContains(t, string(data), "secret")
+	require.NotContains(t, string(data), "sk-")
+	require.Contains(t, string(data), "curl")
+	rec.KeepTexts = true
+	data, err = json.Marshal(rec)
+	require.NoError(t, err)
+	require.Contains(t, string(data), "my secret plan")
+	require.NotContains(t, string(data), "sk-")
+}
+
 func TestBench(t *testing.T) {
 	out := Bench(preset(t, "modern"), 2, 2, 5*time.Millisecond)
 	require.Len(t, out, int(hookCount)+1)
