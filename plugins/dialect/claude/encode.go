@@ -1,6 +1,8 @@
 package claude
 
 import (
+	"strings"
+
 	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/hub/envelope"
 	"github.com/omniroute/omniroute/sdk/hub/repair"
@@ -55,7 +57,7 @@ func (e *encoder) Encode(ch *hub.Chunk, emit func(hub.Event)) error {
 func (e *encoder) take(ch *hub.Chunk) {
 	switch ch.Kind {
 	case hub.ChunkStart:
-		e.start = *ch
+		e.start = hub.Chunk{ID: strings.Clone(ch.ID), Model: strings.Clone(ch.Model), Usage: ch.Usage}
 	case hub.ChunkText, hub.ChunkRefusal:
 		e.text(ch.Text)
 	case hub.ChunkImage:

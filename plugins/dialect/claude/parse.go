@@ -254,7 +254,7 @@ func (p *parser) message(it *jsn.ObjectIter) {
 
 func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 	assistant := m.Role == hub.Assistant
-	var pending jsn.Str // Gemini signature waiting for its call (E-4)
+	var pending *hub.Reasoning // signed by Gemini, waiting for its call (E-4)
 	for it.Next() {
 		members := it.Object()
 		b := readBlock(&members)
@@ -267,7 +267,9 @@ func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 		case b.typ == "tool_use" && m.Role != hub.System:
 			if assistant {
 				call := hub.Call{ID: p.t.Decode(b.id), Name: p.t.Decode(b.name), Args: hub.ArgsValue(b.input), Cache: b.cache}
-				call.GoogleSig, pending = pending, nil
+				if pending != nil {
+					call.GoogleSig, pending = pending.Sig, nil
+				}
 				m.Calls = append(m.Calls, call)
 			}
 		case assistant && (b.typ == "thinking" || b.typ == "redacted_thinking"):
@@ -281,11 +283,11 @@ func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 		}
 	}
 	if pending != nil {
-		m.Reasoning = append(m.Reasoning, hub.Reasoning{Sig: pending, Provider: "gemini"})
+		m.Reasoning = append(m.Reasoning, *pending)
 	}
 }
 
-func (p *parser) reasoning(m *hub.Message, b *block, pending *jsn.Str) {
+func (p *parser) reasoning(m *hub.Message, b *block, pending **hub.Reasoning) {
 	if b.typ == "redacted_thinking" {
 		m.Reasoning = append(m.Reasoning, hub.Reasoning{Redacted: true, Provider: Name, Sig: b.data})
 		return
@@ -293,10 +295,11 @@ func (p *parser) reasoning(m *hub.Message, b *block, pending *jsn.Str) {
 	r, ok := envelope.Open(p.t, b.signature)
 	switch {
 	case ok && r.Provider == "gemini" && !r.Redacted:
-		if *pending != nil {
-			m.Reasoning = append(m.Reasoning, hub.Reasoning{Sig: *pending, Provider: r.Provider})
+		if *pending != nil { // no call took it: a thought
+			m.Reasoning = append(m.Reasoning, **pending)
 		}
-		*pending = r.Sig
+		r.Text = b.thinking
+		*pending = &r
 		return
 	case ok:
 		r.Text = b.thinking

@@ -188,10 +188,7 @@ func (b *batch) take(m *hub.Message) bool {
 	if at < 0 {
 		return false
 	}
-	m.CallID = b.calls[at].ID
-	if m.Name == "" {
-		m.Name = b.calls[at].Name
-	}
+	m.CallID, m.Name = b.calls[at].ID, b.calls[at].Name
 	b.results[at], b.have[at] = *m, true
 	return true
 }
@@ -232,9 +229,7 @@ func paired(ms []hub.Message) bool {
 					return false
 				}
 			}
-			if m.Name == "" {
-				m.Name = calls[j].Name
-			}
+			m.Name = calls[j].Name
 		}
 		i += len(calls)
 		for j := i + 1; j < len(ms) && ms[j].Role != hub.Assistant; j++ {
