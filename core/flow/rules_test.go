@@ -263,9 +263,20 @@ func TestCompressedBodies(t *testing.T) {
 }
 
 func TestHeartbeatsWhileUpstreamIsSilent(t *testing.T) {
+	for name, after := range map[string]int{"after content": 4, "before content": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			heartbeats(t, after)
+		})
+	}
+}
+
+// heartbeats holds a stream after some events and waits for pings. Before the
+// first content they come when the client's patience is over.
+func heartbeats(t *testing.T, after int) {
 	w := newWorld(t, quick+"  timeouts: [{id: beat, heartbeat: 30ms}]\n")
 	gate := make(chan struct{})
-	w.ant.Otherwise(func(*fake.Request) fake.Reply { return fake.Reply{Text: "one two", Gate: gate, GateAfter: 3} })
+	w.ant.Otherwise(func(*fake.Request) fake.Reply { return fake.Reply{Text: "one two", Gate: gate, GateAfter: after} })
 	resp := w.open(context.Background(), "/v1/messages", claudeStream)
 	defer resp.Body.Close()
 	r := bufio.NewReader(resp.Body)

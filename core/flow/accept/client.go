@@ -23,9 +23,10 @@ type client struct {
 }
 
 // Begin implements call.Client.
-func (c *client) Begin(status int, header []abi.Header, beat time.Duration) bool {
-	return c.fix(status, header, beat, false)
-}
+func (c *client) Begin(status int, header []abi.Header) bool { return c.fix(status, header, false) }
+
+// Pace implements call.Client.
+func (c *client) Pace(silence time.Duration) { c.pipe.beatEvery.Store(int64(silence)) }
 
 // Whole implements call.Client.
 func (c *client) Whole() {
@@ -46,20 +47,17 @@ func (c *client) force(contentType, requestID string) bool {
 	c.fix(200, []abi.Header{
 		{Name: "content-type", Value: contentType}, {Name: "x-request-id", Value: requestID},
 		{Name: "cache-control", Value: "no-cache"}, {Name: "x-accel-buffering", Value: "no"},
-	}, 0, true)
+	}, true)
 	return true
 }
 
-func (c *client) fix(status int, header []abi.Header, beat time.Duration, early bool) bool {
+func (c *client) fix(status int, header []abi.Header, early bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fixed {
 		return false
 	}
 	c.fixed, c.early, c.status, c.header = true, early, status, header
-	if beat > 0 && len(c.pipe.beat) > 0 {
-		c.pipe.beatEvery = beat
-	}
 	close(c.begun)
 	return true
 }

@@ -142,7 +142,8 @@ func (d *door) stream(c *fiber.Ctx, cl *flow.Call) error {
 		beat = nil
 	}
 	out := &client{pipe: newPipe(func() { cl.Cancel(call.ErrClientGone) }), begun: make(chan struct{})}
-	out.pipe.beat, out.pipe.beatEvery = beat, every
+	out.pipe.beat = beat
+	out.Pace(every)
 	cl.Client = out
 	done := make(chan struct{})
 	go func() {

@@ -89,7 +89,8 @@ func TestReadUpToTrustsNoLength(t *testing.T) {
 func TestPipeCarriesWholeEventsAndBeatsBetweenThem(t *testing.T) {
 	gone := false
 	p := newPipe(func() { gone = true })
-	p.beat, p.beatEvery = []byte(": beat\n\n"), time.Millisecond
+	p.beat = []byte(": beat\n\n")
+	p.beatEvery.Store(int64(time.Millisecond))
 	buf := make([]byte, 64)
 	n, err := p.Read(buf)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +30,8 @@ type pipe struct {
 	more chan struct{} // something to read, or the end
 	room chan struct{} // space for the writer, or the end
 
-	beat      []byte        // one heartbeat, as bytes of the client's dialect
-	beatEvery time.Duration // 0: none
+	beat      []byte       // one heartbeat, as bytes of the client's dialect
+	beatEvery atomic.Int64 // silence before it, in ns; 0: none
 	timer     *time.Timer
 	onClose   func() // called when the reader leaves before the end
 	onEnd     func() // called when the reader is done, however it ended
@@ -84,14 +85,15 @@ func (p *pipe) Read(dst []byte) (int, error) {
 		if done {
 			return 0, io.EOF
 		}
-		if p.beatEvery <= 0 {
+		every := time.Duration(p.beatEvery.Load())
+		if every <= 0 || len(p.beat) == 0 {
 			<-p.more
 			continue
 		}
 		if p.timer == nil {
-			p.timer = time.NewTimer(p.beatEvery)
+			p.timer = time.NewTimer(every)
 		} else {
-			p.timer.Reset(p.beatEvery)
+			p.timer.Reset(every)
 		}
 		select {
 		case <-p.more:

@@ -85,13 +85,12 @@ type Call struct {
 
 	// Filled by execute.
 
-	Source    []byte // skeleton of the request as rules changed it
-	Attempts  []ledger.Attempt
-	Served    *Served
-	Degraded  []string
-	Trimmed   int // messages that were left out to make the rest fit
-	Answer    *Answer
-	Heartbeat time.Duration // longest silence towards the client; 0 = default
+	Source   []byte // skeleton of the request as rules changed it
+	Attempts []ledger.Attempt
+	Served   *Served
+	Degraded []string
+	Trimmed  int // messages that were left out to make the rest fit
+	Answer   *Answer
 
 	// Filled by whoever ends the call.
 
@@ -175,7 +174,9 @@ type Client interface {
 	Whole()
 	// Begin fixes status and header fields. It reports false if that happened
 	// already, because the client had to wait too long for its first event.
-	Begin(status int, header []abi.Header, beat time.Duration) bool
+	Begin(status int, header []abi.Header) bool
+	// Pace sets the silence after which the client gets a heartbeat.
+	Pace(silence time.Duration)
 	// Begun reports whether status and header fields are fixed.
 	Begun() bool
 	// Write takes whole events. It waits while the client is behind and fails

@@ -93,9 +93,7 @@ func (a *attempt) clocks() upstream.Timeouts {
 	v := a.c.Snapshot.Policy.Timeouts(&a.c.Env.TargetEnv, a.c.Trace)
 	t := upstream.DefaultTimeouts(a.c.Stream)
 	fromRules(&t, v, a.c.Stream)
-	if v.HeartbeatMS > 0 {
-		a.c.Heartbeat = millis(v.HeartbeatMS)
-	}
+	beat := millis(max(v.HeartbeatMS, 0))
 	p := a.plan.Timeouts
 	set(&t.Connect, p.Connect)
 	set(&t.Headers, p.FirstByte)
@@ -109,7 +107,10 @@ func (a *attempt) clocks() upstream.Timeouts {
 		}
 		set(&t.Idle, c.Idle)
 		set(&t.Total, c.Total)
-		set(&a.c.Heartbeat, c.Heartbeat)
+		set(&beat, c.Heartbeat)
+	}
+	if a.c.Client != nil && beat > 0 {
+		a.c.Client.Pace(beat)
 	}
 	return t
 }

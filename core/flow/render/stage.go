@@ -67,7 +67,7 @@ func (s *Stage) whole(c *call.Call) {
 func (s *Stage) stream(c *call.Call) {
 	events := c.Answer.Events
 	defer events.Close()
-	c.Client.Begin(200, s.header(c, ContentType(c.Dialect, c.Array)), Heartbeat(c))
+	c.Client.Begin(200, s.header(c, ContentType(c.Dialect, c.Array)))
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	w := writer{c: c, out: (*buf)[:0]}
@@ -206,14 +206,6 @@ func Beat(dialect string) []byte {
 // DefaultHeartbeat is the silence after which a heartbeat is sent when no rule
 // says otherwise.
 const DefaultHeartbeat = 15 * time.Second
-
-// Heartbeat is the longest silence of a stream.
-func Heartbeat(c *call.Call) time.Duration {
-	if c.Heartbeat > 0 {
-		return c.Heartbeat
-	}
-	return DefaultHeartbeat
-}
 
 // writer assembles the bytes of a stream.
 type writer struct {
