@@ -129,6 +129,7 @@ const maxCalls = 4096
 
 func (k *Collector) finish() {
 	k.done = true
+	cut := false
 	for i, at := range k.calls {
 		if at < 0 {
 			continue
@@ -136,9 +137,15 @@ func (k *Collector) finish() {
 		call := &k.resp.Items[at].Call
 		if k.raws[i] != nil {
 			call.Args = ArgsValue(k.raws[i])
-		} else {
-			call.Args = ArgsString(k.args[i])
+			continue
 		}
+		call.Args = ArgsString(k.args[i])
+		if text := k.args[i].String(); text != "" && jsn.Valid([]byte(text)) != nil {
+			cut = true
+		}
+	}
+	if cut && k.resp.NativeFinish == "" && k.resp.Finish == FinishTools {
+		k.resp.Finish = FinishLength // W-6: the end of the stream cut the arguments
 	}
 }
 

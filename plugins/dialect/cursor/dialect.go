@@ -31,6 +31,8 @@ func (d *Dialect) NewDecoder(c *hub.Ctx) hub.Decoder { return d.answers.NewDecod
 
 // AppendRequest implements [hub.Dialect].
 func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
+	hub.KeepReasoning(c, r, hub.NoReasoning)
+	hub.DropTextSignatures(r)
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})
 	if err := media.Refuse(c, r, func(*hub.Message, *hub.Part) bool { return false }); err != nil {
@@ -38,7 +40,7 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 	}
 	hub.PrefixErrors(c, r)
 	repair.Tools(c, r, repair.ToolOptions{})
-	reportLost(c, r)
+	hub.DropLost(c, r, d.Name(), "reasoning_effort")
 	t := c.Tokens()
 	dst = append(dst, '{')
 	dst = jsn.AppendStringMember(dst, "model", c.TargetModel(r.Model))
@@ -78,39 +80,12 @@ func effort(t *hub.Thinking) string {
 	return ""
 }
 
-// reportLost names what this format has no place for (P-5).
-func reportLost(c *hub.Ctx, r *hub.Request) {
-	for _, f := range [...]struct {
-		name string
-		raw  []byte
-	}{{"max_tokens", r.MaxTokens}, {"temperature", r.Temperature}, {"top_p", r.TopP}, {"top_k", r.TopK}, {"n", r.N}, {"seed", r.Seed},
-		{"presence_penalty", r.PresencePenalty}, {"frequency_penalty", r.FrequencyPenalty}, {"logit_bias", r.LogitBias},
-		{"logprobs", r.Logprobs}, {"top_logprobs", r.TopLogprobs}, {"metadata", r.Metadata}, {"store", r.Store}, {"modalities", r.Modalities}} {
-		c.DropIf(f.name, f.raw)
-	}
-	for _, f := range [...]struct {
-		name string
-		lost bool
-	}{{"stop", len(r.Stop) > 0}, {"user", r.User != nil}, {"safety_identifier", r.SafetyIdentifier != nil},
-		{"prompt_cache_key", r.PromptCacheKey != nil}, {"service_tier", r.ServiceTier != nil}, {"verbosity", r.Verbosity != nil},
-		{"tool_choice", r.Choice.Mode != "" && r.Choice.Mode != hub.ChoiceAuto}, {"parallel_tool_calls", r.Parallel == hub.False},
-		{"response_format", r.Format.Kind != ""}} {
-		if f.lost {
-			c.Drop(f.name)
-		}
-	}
-	hub.DropRaw(c, r)
-}
-
 func appendMessage(dst []byte, t jsn.Tokens, m *hub.Message) []byte {
 	role, prefix, sep := hub.User, "", `\n`
 	switch {
 	case repair.IsSystem(m):
 		prefix, sep = `[System Instructions]\n`, `\n\n`
 	case m.Role == hub.Assistant:
-		if len(m.Parts) == 0 && len(m.Calls) == 0 {
-			return dst // reasoning alone has no place here
-		}
 		role, sep = hub.Assistant, ""
 	}
 	dst = append(jsn.Sep(dst), '{')

@@ -1,6 +1,8 @@
 package gemini
 
 import (
+	"strings"
+
 	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/hub/envelope"
 	"github.com/omniroute/omniroute/sdk/hub/media"
@@ -79,40 +81,50 @@ func readAnswer(body []byte) answer {
 	return a
 }
 
-// readUsage reads usageMetadata (U-1, U-2).
-func readUsage(v []byte, u *hub.Usage) {
-	if jsn.KindOf(v) != jsn.Obj {
-		return
-	}
-	var prompt, tools, candidates, thoughts, cached, total int64
-	hasCandidates := false
+// counters are the numbers of usageMetadata. In streams they are cumulative: the last
+// value of each counts (U-4).
+type counters struct {
+	prompt, tools, candidates, thoughts, cached, total int64
+	produced                                           bool // candidates was given
+	known                                              bool
+}
+
+func (k *counters) merge(v []byte) {
 	for it := jsn.Object(v); it.Next(); {
 		n, ok := jsn.Int(it.Value())
-		if !ok {
+		if !ok || n < 0 {
 			continue
 		}
 		switch name(it.Key()) {
 		case "promptTokenCount":
-			prompt = n
+			k.prompt = n
 		case "toolUsePromptTokenCount":
-			tools = n
+			k.tools = n
 		case "candidatesTokenCount":
-			candidates, hasCandidates = n, true
+			k.candidates, k.produced = n, true
 		case "thoughtsTokenCount":
-			thoughts = n
+			k.thoughts = n
 		case "cachedContentTokenCount":
-			cached = n
+			k.cached = n
 		case "totalTokenCount":
-			total = n
+			k.total = n
+		default:
+			continue
 		}
+		k.known = true
 	}
-	if !hasCandidates && total > 0 {
-		candidates = max(total-prompt-tools-thoughts, 0)
+}
+
+// hub returns the usage the counters stand for (U-1, U-2).
+func (k *counters) hub() hub.Usage {
+	candidates := k.candidates
+	if !k.produced {
+		candidates = max(k.total-k.prompt-k.tools-k.thoughts, 0)
 	}
-	u.Known = true
-	u.Prompt, u.CachedRead = prompt+tools, cached
-	u.Completion, u.Reasoning = candidates+thoughts, thoughts
+	u := hub.Usage{Known: k.known, Prompt: k.prompt + k.tools, CachedRead: k.cached,
+		Completion: candidates + k.thoughts, Reasoning: k.thoughts}
 	u.Total = u.Sum()
+	return u
 }
 
 // AppendResponse writes an answer for a Gemini client.
@@ -163,7 +175,7 @@ func newAnswerWriter(c *hub.Ctx) *answerWriter {
 		for it := jsn.Object(c.Request); it.Next(); {
 			switch name(it.Key()) {
 			case "model":
-				w.asked = jsn.StrOf(it.Value()).String()
+				w.asked = strings.TrimPrefix(w.tokens.Decode(jsn.StrOf(it.Value())), "models/")
 			case "generationConfig":
 				w.visible = jsn.IsTrue(member(member(it.Value(), "thinkingConfig"), "includeThoughts"))
 			}

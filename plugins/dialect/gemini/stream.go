@@ -17,7 +17,7 @@ type decoder struct {
 	ctx      *hub.Ctx
 	out      hub.Chunk
 	media    hub.Media
-	usage    hub.Usage
+	usage    counters
 	native   string
 	calls    int
 	started  bool
@@ -51,19 +51,16 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 		return
 	}
 	d.answer(a, emit)
-	if d.native != "" && a.usage != nil {
-		d.End(emit)
-	}
 }
 
 // answer takes one piece of the answer.
 func (d *decoder) answer(a answer, emit func(*hub.Chunk)) {
 	if a.usage != nil {
-		readUsage(a.usage, &d.usage)
+		d.usage.merge(a.usage)
 	}
 	if !d.started {
 		d.started = true
-		d.send(emit, hub.Chunk{Kind: hub.ChunkStart, ID: a.id, Model: a.model, Created: d.ctx.Now(), Usage: d.usage})
+		d.send(emit, hub.Chunk{Kind: hub.ChunkStart, ID: a.id, Model: a.model, Created: d.ctx.Now(), Usage: d.usage.hub()})
 	}
 	for it := jsn.Array(a.parts); it.Next(); {
 		d.part(it.Value(), emit)
@@ -196,7 +193,7 @@ func (d *decoder) End(emit func(*hub.Chunk)) {
 	d.leaveThought(emit)
 	d.done = true
 	d.send(emit, hub.Chunk{Kind: hub.ChunkFinish, Finish: hub.SettleFinish(finish, d.calls > 0, false),
-		Native: d.native, Usage: d.usage})
+		Native: d.native, Usage: d.usage.hub()})
 }
 
 // badFinish tells whether a finish reason means that the model failed (F-5).
@@ -273,6 +270,10 @@ func (e *encoder) chunk(ch *hub.Chunk) {
 		e.flushSignature()
 		return
 	}
+	if ch.Kind == hub.ChunkError {
+		e.fail(ch.Err)
+		return
+	}
 	e.flushSignature()
 	switch ch.Kind {
 	case hub.ChunkText, hub.ChunkRefusal:
@@ -305,8 +306,6 @@ func (e *encoder) chunk(ch *hub.Chunk) {
 		e.buf = append(e.buf, `","index":0}]`...)
 		e.buf = e.usage(e.buf, &ch.Usage)
 		e.send()
-	case hub.ChunkError:
-		e.fail(ch.Err)
 	}
 }
 

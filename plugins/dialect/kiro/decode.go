@@ -36,14 +36,17 @@ const maxCalls = 4096
 
 // Decode implements [hub.Decoder].
 func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
-	data := jsn.Trim(ev.Data)
-	if d.done || jsn.Valid(data) != nil {
+	if d.done {
 		return
 	}
 	d.emit = emit
-	name := ev.Name
-	if isFailure(name, data) {
-		d.fail(name, data)
+	data, name := jsn.Trim(ev.Data), ev.Name
+	valid := jsn.Valid(data) == nil
+	if isFailure(name, data, valid) {
+		d.fail(name, data, valid)
+		return
+	}
+	if !valid {
 		return
 	}
 	if inner := jsn.Get(data, name); name != "" && jsn.KindOf(inner) == jsn.Obj {
@@ -69,16 +72,20 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	}
 }
 
-func isFailure(name string, data []byte) bool {
+func isFailure(name string, data []byte, valid bool) bool {
 	if name == "exception" || name == "error" || strings.HasSuffix(name, "Exception") {
 		return true
 	}
-	return name == "" && (jsn.Get(data, "__type") != nil || jsn.Get(data, "_type") != nil)
+	return name == "" && valid && (jsn.Get(data, "__type") != nil || jsn.Get(data, "_type") != nil)
 }
 
-func (d *decoder) fail(name string, data []byte) {
+func (d *decoder) fail(name string, data []byte, valid bool) {
 	e := hub.ReadError(0, data)
-	for _, typ := range [...]string{name, jsn.StrOf(jsn.Get(data, "__type")).View(), jsn.StrOf(jsn.Get(data, "_type")).View()} {
+	types := [3]string{name}
+	if valid {
+		types[1], types[2] = jsn.StrOf(jsn.Get(data, "__type")).View(), jsn.StrOf(jsn.Get(data, "_type")).View()
+	}
+	for _, typ := range types {
 		typ = typ[strings.LastIndexByte(typ, '#')+1:]
 		if typ == "" || typ == "exception" || typ == "error" {
 			continue
@@ -192,10 +199,9 @@ func (d *decoder) End(emit func(*hub.Chunk)) {
 		return
 	}
 	d.begin(false)
-	native := d.native
-	if native == "" {
-		native = "stop"
+	finish := hub.FinishOf(d.native)
+	if finish != hub.FinishLength {
+		finish = hub.SettleFinish("", len(d.calls) > 0, false)
 	}
-	d.send(hub.Chunk{Kind: hub.ChunkFinish, Finish: hub.SettleFinish(hub.FinishOf(native), len(d.calls) > 0, false),
-		Native: d.native, Usage: d.usage})
+	d.send(hub.Chunk{Kind: hub.ChunkFinish, Finish: finish, Native: d.native, Usage: d.usage})
 }

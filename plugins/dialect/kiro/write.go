@@ -29,6 +29,8 @@ type turn struct {
 
 // AppendRequest writes a conversation state (KI-2).
 func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
+	hub.KeepReasoning(c, r, hub.NoReasoning)
+	hub.DropTextSignatures(r)
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})
 	if err := media.Refuse(c, r, takes); err != nil {
@@ -36,7 +38,7 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 	}
 	repair.Tools(c, r, repair.ToolOptions{})
 	repair.Names(c, r, repair.RuleOf(d.Name()))
-	reportLost(c, r)
+	hub.DropLost(c, r, d.Name(), "max_tokens", "temperature", "top_p")
 	system := repair.HoistSystem(c, r)
 	turns := makeTurns(r.Messages)
 	prependSystem(turns, system)
@@ -58,8 +60,9 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 }
 
 // takes tells which media the API accepts: images as data, in results too (M-5).
-func takes(_ *hub.Message, p *hub.Part) bool {
-	return p.Kind == hub.PartImage && p.Media != nil && p.Media.Data != nil && imageFormat(p.Media.MIME) != ""
+func takes(m *hub.Message, p *hub.Part) bool {
+	return p.Kind == hub.PartImage && p.Media != nil && len(p.Media.Data) > 0 && imageFormat(p.Media.MIME) != "" &&
+		(m.Role == hub.User || m.Role == hub.Tool)
 }
 
 func imageFormat(mime string) string {
@@ -68,30 +71,6 @@ func imageFormat(mime string) string {
 		return f
 	}
 	return ""
-}
-
-// reportLost names what this format has no place for (P-5).
-func reportLost(c *hub.Ctx, r *hub.Request) {
-	for _, f := range [...]struct {
-		name string
-		raw  []byte
-	}{{"n", r.N}, {"seed", r.Seed}, {"top_k", r.TopK}, {"presence_penalty", r.PresencePenalty}, {"frequency_penalty", r.FrequencyPenalty},
-		{"logit_bias", r.LogitBias}, {"logprobs", r.Logprobs}, {"top_logprobs", r.TopLogprobs}, {"metadata", r.Metadata},
-		{"store", r.Store}, {"modalities", r.Modalities}} {
-		c.DropIf(f.name, f.raw)
-	}
-	for _, f := range [...]struct {
-		name string
-		lost bool
-	}{{"stop", len(r.Stop) > 0}, {"user", r.User != nil}, {"safety_identifier", r.SafetyIdentifier != nil},
-		{"prompt_cache_key", r.PromptCacheKey != nil}, {"service_tier", r.ServiceTier != nil}, {"verbosity", r.Verbosity != nil},
-		{"tool_choice", r.Choice.Mode != "" && r.Choice.Mode != hub.ChoiceAuto}, {"parallel_tool_calls", r.Parallel == hub.False},
-		{"response_format", r.Format.Kind != ""}, {"reasoning_effort", r.Thinking.Mode != "" && r.Thinking.Mode != hub.ThinkOff}} {
-		if f.lost {
-			c.Drop(f.name)
-		}
-	}
-	hub.DropRaw(c, r)
 }
 
 // makeTurns merges the messages of one side and adds the fillers, so that turns
@@ -137,7 +116,7 @@ func (t *turn) add(m *hub.Message) {
 		switch {
 		case p.Kind == hub.PartImage:
 			t.images = append(t.images, p.Media)
-		case m.Role != hub.Tool && len(p.Text) > 0:
+		case m.Role != hub.Tool && len(p.Text) > 0 && string(p.Text) != blankLine:
 			text := make(jsn.Str, 0, len(t.text)+len(blankLine)+len(p.Text))
 			if len(t.text) > 0 {
 				text = append(append(text, t.text...), blankLine...)

@@ -88,25 +88,29 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	}
 }
 
+// message reads one message, reasoning first whatever the order of its members.
 func (d *decoder) message(v []byte) {
+	var thinking, content, calls []byte
 	for it := jsn.Object(v); it.Next(); {
-		val := it.Value()
 		switch string(it.Key()) {
 		case "thinking":
-			if s := jsn.StrOf(val); len(s) > 0 {
-				d.think.Off(d.text, d.reasoning)
-				d.reasoning(s)
-			}
+			thinking = it.Value()
 		case "content":
-			if s := jsn.StrOf(val); len(s) > 0 {
-				d.think.Feed(s, d.text, d.reasoning)
-			}
+			content = it.Value()
 		case "tool_calls":
-			for el := jsn.Array(val); el.Next(); {
-				d.think.Off(d.text, d.reasoning)
-				d.call(jsn.Get(el.Value(), "function"))
-			}
+			calls = it.Value()
 		}
+	}
+	if s := jsn.StrOf(thinking); len(s) > 0 {
+		d.think.Off(d.text, d.reasoning)
+		d.reasoning(s)
+	}
+	if s := jsn.StrOf(content); len(s) > 0 {
+		d.think.Feed(s, d.text, d.reasoning)
+	}
+	for el := jsn.Array(calls); el.Next(); {
+		d.think.Off(d.text, d.reasoning)
+		d.call(jsn.Get(el.Value(), "function"))
 	}
 }
 

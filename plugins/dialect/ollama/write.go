@@ -9,6 +9,8 @@ import (
 
 // AppendRequest writes a chat request (OL-1).
 func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
+	hub.KeepReasoning(c, r, hub.NoReasoning)
+	hub.DropTextSignatures(r)
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})
 	if err := media.Refuse(c, r, takes); err != nil {
@@ -16,7 +18,7 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 	}
 	repair.Tools(c, r, repair.ToolOptions{})
 	hub.PrefixErrors(c, r)
-	reportLost(c, r)
+	hub.DropLost(c, r, d.Name(), carried(r)...)
 	t := c.Tokens()
 	dst = append(dst, '{')
 	dst = jsn.AppendStringMember(dst, "model", c.TargetModel(r.Model))
@@ -45,36 +47,20 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 	return append(appendOptions(dst, c, r), '}'), nil
 }
 
-// takes tells which media the API accepts: images as data, outside of tool results.
+// takes tells which media the API accepts: images as data, from the user.
 func takes(m *hub.Message, p *hub.Part) bool {
-	return p.Kind == hub.PartImage && p.Media != nil && p.Media.Data != nil && m.Role != hub.Tool
+	return p.Kind == hub.PartImage && p.Media != nil && len(p.Media.Data) > 0 && m.Role == hub.User
 }
 
-// reportLost names what this format has no place for (P-5).
-func reportLost(c *hub.Ctx, r *hub.Request) {
-	for _, f := range [...]struct {
-		name string
-		raw  []byte
-	}{{"n", r.N}, {"logit_bias", r.LogitBias}, {"logprobs", r.Logprobs}, {"top_logprobs", r.TopLogprobs},
-		{"metadata", r.Metadata}, {"store", r.Store}, {"modalities", r.Modalities}} {
-		c.DropIf(f.name, f.raw)
+// carried names the fields this format has a place for. Of the tool choices that is
+// none alone, which leaves the tools out.
+func carried(r *hub.Request) []string {
+	kept := []string{"max_tokens", "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "stop",
+		"response_format", "reasoning_effort"}
+	if r.Choice.Mode == hub.ChoiceNone {
+		kept = append(kept, "tool_choice")
 	}
-	for _, f := range [...]struct {
-		name string
-		s    jsn.Str
-	}{{"user", r.User}, {"safety_identifier", r.SafetyIdentifier}, {"prompt_cache_key", r.PromptCacheKey},
-		{"service_tier", r.ServiceTier}, {"verbosity", r.Verbosity}} {
-		if f.s != nil {
-			c.Drop(f.name)
-		}
-	}
-	hub.DropRaw(c, r)
-	if r.Choice.Mode != "" && r.Choice.Mode != hub.ChoiceNone && r.Choice.Mode != hub.ChoiceAuto {
-		c.Drop("tool_choice")
-	}
-	if r.Parallel == hub.False {
-		c.Drop("parallel_tool_calls")
-	}
+	return kept
 }
 
 func appendMessage(dst []byte, t jsn.Tokens, m *hub.Message) []byte {
@@ -84,9 +70,6 @@ func appendMessage(dst []byte, t jsn.Tokens, m *hub.Message) []byte {
 		role, sep = hub.System, `\n\n`
 	case m.Role == hub.Assistant:
 		sep = ""
-		if len(m.Parts) == 0 && len(m.Calls) == 0 {
-			return dst // reasoning alone has no place here
-		}
 	}
 	dst = append(jsn.Sep(dst), '{')
 	dst = jsn.AppendStringMember(dst, "role", role)
