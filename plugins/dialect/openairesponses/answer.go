@@ -239,8 +239,11 @@ type outCall struct {
 func (k *client) call(id, fn string) outCall {
 	fn = k.restore(fn)
 	o := outCall{id: id, name: fn, custom: k.custom[fn]}
-	if ns, inner, ok := strings.Cut(fn, namespaceSep); ok && k.spaces[ns] {
-		o.namespace, o.name = ns, inner
+	for ns := range k.spaces {
+		inner, ok := strings.CutPrefix(fn, ns+namespaceSep)
+		if ok && inner != "" && len(ns) > len(o.namespace) {
+			o.namespace, o.name = ns, inner
+		}
 	}
 	return o
 }

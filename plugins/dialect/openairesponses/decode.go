@@ -25,6 +25,7 @@ type decoder struct {
 	calls   int
 	refusal bool
 	started bool
+	output  bool // something came behind the start
 	done    bool
 }
 
@@ -34,10 +35,10 @@ type item struct {
 	index    int64
 	call     int // number of the call, -1 = none
 	custom   bool
-	text     bool // text was delivered
-	args     bool // arguments were delivered
-	opened   bool // the wrapper of a free-form input was opened
-	reasoned bool // reasoning text was delivered
+	texts    uint64 // bit per content part whose text was delivered
+	args     bool   // arguments were delivered
+	opened   bool   // the wrapper of a free-form input was opened
+	reasoned bool   // reasoning text was delivered
 	summary  int64
 	closed   bool
 }
@@ -51,6 +52,7 @@ type event struct {
 	text, refusal         []byte
 	arguments, input      []byte
 	index, summaryIndex   int64
+	part                  int64 // content_index
 	hasIndex              bool
 }
 
@@ -79,6 +81,8 @@ func readEvent(data []byte) event {
 			e.id = jsn.StrOf(v).View()
 		case "output_index":
 			e.index, e.hasIndex = jsn.Int(v)
+		case "content_index":
+			e.part, _ = jsn.Int(v)
 		case "summary_index":
 			e.summaryIndex, _ = jsn.Int(v)
 		}
@@ -89,10 +93,17 @@ func readEvent(data []byte) event {
 // Decode implements [hub.Decoder].
 func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	data := jsn.Trim(ev.Data)
-	if d.done || len(data) == 0 || jsn.Valid(data) != nil {
+	if d.done || len(data) == 0 {
 		return
 	}
 	d.emit = emit
+	if string(data) == "[DONE]" {
+		d.End(emit)
+		return
+	}
+	if jsn.Valid(data) != nil {
+		return
+	}
 	e := readEvent(data)
 	if e.typ == "" {
 		e.typ = ev.Name
@@ -123,12 +134,13 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	case "response.completed", "response.incomplete", "response.done":
 		d.start(e.response)
 		d.terminal(e.response)
-	case "response.failed", "error":
+	case "response.failed", "response.cancelled", "error":
 		d.fail(data)
 	}
 }
 
 func (d *decoder) send(ch hub.Chunk) {
+	d.output = d.output || ch.Kind != hub.ChunkStart
 	d.out = ch
 	d.emit(&d.out)
 }
@@ -206,7 +218,7 @@ func (d *decoder) textDelta(e *event, refusal bool) {
 		return
 	}
 	d.start(nil)
-	d.find(e).text = true
+	d.find(e).delivered(e.part)
 	d.sendText(s, refusal)
 }
 
@@ -219,11 +231,19 @@ func (d *decoder) sendText(s jsn.Str, refusal bool) {
 }
 
 func (d *decoder) textDone(e *event, text []byte, refusal bool) {
-	if it := d.find(e); !it.text && len(jsn.StrOf(text)) > 0 {
-		it.text = true
+	if s := jsn.StrOf(text); len(s) > 0 && d.find(e).delivered(e.part) {
 		d.start(nil)
-		d.sendText(jsn.StrOf(text), refusal)
+		d.sendText(s, refusal)
 	}
+}
+
+// delivered notes that a content part's text was delivered, and tells whether it was not
+// before. The parts behind the first 63 count as one.
+func (it *item) delivered(part int64) bool {
+	bit := uint64(1) << min(max(part, 0), 63)
+	fresh := it.texts&bit == 0
+	it.texts |= bit
+	return fresh
 }
 
 func (d *decoder) reasoningDelta(e *event) {
@@ -331,18 +351,18 @@ func (d *decoder) complete(it *item, v []byte) {
 }
 
 func (d *decoder) wholeMessage(it *item, v []byte) {
-	if it.text {
-		return
-	}
-	for el := jsn.Array(jsn.Get(v, "content")); el.Next(); {
+	n := int64(0)
+	for el := jsn.Array(jsn.Get(v, "content")); el.Next(); n++ {
 		part := el.Value()
+		if !it.delivered(n) {
+			continue
+		}
 		if s := jsn.StrOf(jsn.Get(part, "text")); len(s) > 0 {
 			d.sendText(s, false)
 		} else if s := jsn.StrOf(jsn.Get(part, "refusal")); len(s) > 0 {
 			d.sendText(s, true)
 		}
 	}
-	it.text = true
 }
 
 func (d *decoder) wholeReasoning(it *item, v []byte) {
@@ -417,8 +437,8 @@ func (d *decoder) End(emit func(*hub.Chunk)) {
 	d.emit = emit
 	d.done = true
 	err := hub.ErrTruncated() // W-6
-	if !d.started {
-		err = hub.ErrEmpty()
+	if !d.output {
+		err = hub.ErrEmpty() // W-5
 	}
 	d.send(hub.Chunk{Kind: hub.ChunkError, Err: err})
 }

@@ -32,41 +32,31 @@ func (dialect) AppendPassthrough(c *hub.Ctx, dst, body []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	var e hub.Edits
 	t := c.Tokens()
-	input := jsn.Get(body, "input")
-	foreign := false
-	for it := jsn.Array(input); it.Next(); {
-		foreign = foreign || foreignItem(t, it.Value())
-	}
-	if foreign {
-		body = withoutForeign(t, body)
-	}
-	return hub.AppendPatched(dst, body, c.Model), nil
+	e.Root(body, c.Model, func(key string, v []byte, base int) {
+		if key != "input" {
+			return
+		}
+		w := e.Walk(base)
+		for it := jsn.Array(v); it.Next(); {
+			w.Next(it.ValueOffset(), it.ValueOffset()+len(it.Value()))
+			if foreignItem(t, it.Value()) {
+				w.Cut()
+			} else {
+				w.Keep()
+			}
+		}
+		w.End()
+	})
+	return e.Append(dst, body), nil
 }
 
+// foreignItem tells whether an item is reasoning that another provider signed.
 func foreignItem(t jsn.Tokens, item []byte) bool {
 	if !jsn.StrOf(jsn.Get(item, "type")).Is("reasoning") {
 		return false
 	}
 	_, ok := envelope.Open(t, jsn.StrOf(jsn.Get(item, "encrypted_content")))
 	return ok
-}
-
-func withoutForeign(t jsn.Tokens, body []byte) []byte {
-	out := append(make([]byte, 0, len(body)), '{')
-	for it := jsn.Object(body); it.Next(); {
-		out = append(jsn.AppendStr(jsn.Sep(out), it.RawKey()), ':')
-		if string(it.Key()) != "input" {
-			out = append(out, it.Value()...)
-			continue
-		}
-		out = append(out, '[')
-		for el := jsn.Array(it.Value()); el.Next(); {
-			if !foreignItem(t, el.Value()) {
-				out = append(jsn.Sep(out), el.Value()...)
-			}
-		}
-		out = append(out, ']')
-	}
-	return append(out, '}')
 }

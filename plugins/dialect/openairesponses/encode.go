@@ -47,6 +47,7 @@ type encoder struct {
 	sig    jsn.Str
 	signer string
 	part   bool // the summary part of the open reasoning item was added
+	ended  bool // the open reasoning item is over, but for a signature
 	call   outCall
 	output []byte // the items that are done, comma separated
 	refuse bool
@@ -79,14 +80,13 @@ func (e *encoder) chunk(ch *hub.Chunk) {
 	case hub.ChunkReasoning:
 		e.reasoning(ch.Text)
 	case hub.ChunkSignature:
-		if e.open != openReasoning {
+		if e.open != openReasoning || e.ended {
 			e.openReasoning()
 		}
 		e.sig, e.signer = append(e.sig, ch.Text...), strings.Clone(ch.Provider)
 	case hub.ChunkReasoningEnd:
-		if e.open == openReasoning {
-			e.close(completed)
-		}
+		// The item stays open: a call behind it may leave its signature there (E-4).
+		e.ended = e.open == openReasoning
 	case hub.ChunkRedacted:
 		e.block(&hub.Reasoning{Sig: ch.Text, Provider: ch.Provider, Redacted: true})
 	case hub.ChunkCallStart:
@@ -139,6 +139,9 @@ func (e *encoder) begin() {
 	e.begun = true
 	if e.id == "" {
 		e.id = e.ctx.NewID("resp_")
+	}
+	if e.created == 0 {
+		e.created = e.ctx.Now()
 	}
 	for _, typ := range [...]string{"response.created", "response.in_progress"} {
 		e.event(typ)
@@ -196,7 +199,7 @@ func textNames(kind int) textName {
 
 func (e *encoder) openReasoning() {
 	e.close(completed)
-	e.open, e.itemID, e.text, e.sig, e.part = openReasoning, "", e.text[:0], e.sig[:0], false
+	e.open, e.itemID, e.text, e.sig, e.part, e.ended = openReasoning, "", e.text[:0], e.sig[:0], false, false
 }
 
 // announceReasoning sends the item's start; a block that stays empty has none.
@@ -216,7 +219,7 @@ func (e *encoder) reasoning(s jsn.Str) {
 	if len(s) == 0 {
 		return
 	}
-	if e.open != openReasoning {
+	if e.open != openReasoning || e.ended {
 		e.openReasoning()
 	}
 	e.announceReasoning()
@@ -239,7 +242,7 @@ func (e *encoder) reasoning(s jsn.Str) {
 func (e *encoder) block(r *hub.Reasoning) {
 	e.openReasoning()
 	e.sig, e.signer = append(e.sig, r.Sig...), strings.Clone(r.Provider)
-	e.closeReasoning(r.Redacted)
+	e.closeReasoning(r.Redacted, completed)
 }
 
 func (e *encoder) startCall(ch *hub.Chunk) {
@@ -264,7 +267,7 @@ func (e *encoder) close(status string) {
 	case openText, openRefusal:
 		e.closeText(status)
 	case openReasoning:
-		e.closeReasoning(false)
+		e.closeReasoning(false, status)
 	case openCall:
 		e.closeCall(status)
 	}
@@ -288,7 +291,7 @@ func (e *encoder) closeText(status string) {
 	})
 }
 
-func (e *encoder) closeReasoning(redacted bool) {
+func (e *encoder) closeReasoning(redacted bool, status string) {
 	e.open = openNone
 	r := hub.Reasoning{Text: e.text, Sig: e.sig, Provider: e.signer, Redacted: redacted}
 	if e.itemID == "" && (len(r.Sig) == 0 || !e.sealed) {
@@ -307,7 +310,7 @@ func (e *encoder) closeReasoning(redacted bool) {
 		e.buf = append(jsn.AppendStrMember(e.buf, "text", e.text), '}')
 		e.send()
 	}
-	e.itemDone(func(dst []byte) []byte { return e.reasoningItem(dst, e.itemID, "", &r) })
+	e.itemDone(func(dst []byte) []byte { return e.reasoningItem(dst, e.itemID, cutStatus(status), &r) })
 }
 
 func (e *encoder) closeCall(status string) {

@@ -18,6 +18,8 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	c.Alias("reasoning_effort", "reasoning")
 	c.Alias("response_format", "text.format")
 	c.Alias("verbosity", "text.verbosity")
+	c.Alias("reasoning_content", "input.reasoning")
+	c.Alias("logprobs", "include")
 	p := &requestParser{ctx: c, tokens: c.Tokens(), req: &hub.Request{Source: Name}}
 	var input, choice, include []byte
 	for it := jsn.Object(body); it.Next(); {
@@ -35,10 +37,11 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 			include = v
 			p.raw(key, v)
 		default:
-			if err := p.field(key, v); err != nil {
-				return nil, err
-			}
+			p.field(key, v)
 		}
+	}
+	if err := hub.CheckState(c, p.req); err != nil {
+		return nil, err
 	}
 	if err := p.input(input); err != nil {
 		return nil, err
@@ -70,18 +73,12 @@ func (p *requestParser) raw(key string, v []byte) {
 func (p *requestParser) text(v []byte) string { return p.tokens.Decode(jsn.StrOf(v)) }
 
 // field reads one root field that is not the conversation or its tools.
-func (p *requestParser) field(key string, v []byte) error {
+func (p *requestParser) field(key string, v []byte) {
 	r := p.req
 	if jsn.IsNull(v) {
-		return nil
+		return
 	}
 	switch key {
-	case "previous_response_id", "conversation", "prompt":
-		return p.stateful(key, key, v)
-	case "background":
-		if jsn.IsTrue(v) {
-			return p.stateful(key, key, v)
-		}
 	case "model":
 		r.Model = p.text(v)
 	case "stream":
@@ -115,23 +112,9 @@ func (p *requestParser) field(key string, v []byte) error {
 		r.ServiceTier = jsn.StrOf(v)
 	case "x_omni":
 		// Not a channel for clients (P-3).
-	case "stream_options", "store", "truncation":
-		// They steer the vendor's side only; nothing is lost without them.
-		p.raw(key, v)
 	default:
 		p.raw(key, v)
 	}
-	return nil
-}
-
-// stateful refuses what refers to state kept by the vendor (RS-1).
-func (p *requestParser) stateful(key, param string, v []byte) error {
-	if p.ctx.To == Name {
-		p.raw(key, v)
-		return nil
-	}
-	return &hub.Error{Status: 400, Code: "unsupported_parameter", Param: param, Fallback: true,
-		Message: key + " refers to state that only the Responses API itself keeps; send the whole conversation in input"}
 }
 
 func (p *requestParser) instructions(v []byte) {
@@ -215,7 +198,8 @@ func (p *requestParser) item(v []byte) error {
 	}
 	switch {
 	case typ == "item_reference":
-		return p.stateful("item_reference", "input", v)
+		return &hub.Error{Status: 400, Code: "unsupported_parameter", Param: "input", Fallback: true, // RS-1
+			Message: "item_reference refers to an item that only the Responses API itself keeps; send the item in input"}
 	case typ == "reasoning":
 		p.reasoning(v)
 	case typ == "function_call", typ == "custom_tool_call":

@@ -22,6 +22,8 @@ const (
 // AppendRequest writes a create-response request (14.2); provider codex selects the
 // Codex profile (CX-1).
 func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
+	hub.KeepReasoning(c, r, ownReasoning)
+	hub.DropTextSignatures(r)
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})
 	if err := media.Refuse(c, r, takes); err != nil {
@@ -33,7 +35,7 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 	repair.CallIDs(r, fitCallID)
 	model := c.TargetModel(r.Model)
 	w := &requestWriter{ctx: c, tokens: c.Tokens(), req: r, caps: c.Capabilities(model), codex: c.Provider == codex}
-	w.reportLost()
+	hub.DropLost(c, r, Name, w.carried()...)
 	dst = append(dst, '{')
 	dst = jsn.AppendStringMember(dst, "model", model)
 	dst = w.conversation(dst)
@@ -57,15 +59,20 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 }
 
 // takes tells which media the API accepts (section 6 of the translation rules).
-func takes(_ *hub.Message, p *hub.Part) bool {
-	if p.Media == nil {
+func takes(m *hub.Message, p *hub.Part) bool {
+	if p.Media == nil || m.Role != hub.User && m.Role != hub.Tool {
 		return false
 	}
 	switch p.Kind {
 	case hub.PartImage, hub.PartFile:
-		return p.Media.Data != nil || p.Media.URL != nil
+		return len(p.Media.Data) > 0 || len(p.Media.URL) > 0
 	}
 	return false
+}
+
+// ownReasoning tells whether OpenAI signed a block (E-2).
+func ownReasoning(r *hub.Reasoning) bool {
+	return r.Provider == "openai" && len(r.Sig) > 0 && !r.Redacted
 }
 
 // fitCallID shortens ids above the limit (N-5).
@@ -85,37 +92,14 @@ type requestWriter struct {
 	codex  bool
 }
 
-// reportLost names what this format has no place for (P-5).
-func (w *requestWriter) reportLost() {
-	c, r := w.ctx, w.req
-	for _, f := range [...]struct {
-		name string
-		raw  []byte
-	}{{"n", r.N}, {"seed", r.Seed}, {"presence_penalty", r.PresencePenalty}, {"frequency_penalty", r.FrequencyPenalty},
-		{"logit_bias", r.LogitBias}, {"top_k", r.TopK}, {"modalities", r.Modalities}} {
-		c.DropIf(f.name, f.raw)
-	}
-	if len(r.Stop) > 0 {
-		c.Drop("stop")
-	}
-	if r.Source != Name {
-		hub.DropRaw(c, r)
-	}
+// carried names the fields this format, or its Codex profile, has a place for.
+func (w *requestWriter) carried() []string {
+	kept := []string{"response_format", "tool_choice", "parallel_tool_calls", "reasoning_effort", "prompt_cache_key",
+		"service_tier", "verbosity"}
 	if !w.codex {
-		return
+		kept = append(kept, "max_tokens", "temperature", "top_p", "logprobs", "top_logprobs", "user", "safety_identifier", "metadata")
 	}
-	for _, f := range [...]struct {
-		name string
-		raw  []byte
-	}{{"max_tokens", r.MaxTokens}, {"temperature", r.Temperature}, {"top_p", r.TopP}, {"top_logprobs", r.TopLogprobs}, {"metadata", r.Metadata}} {
-		c.DropIf(f.name, f.raw)
-	}
-	if r.User != nil {
-		c.Drop("user")
-	}
-	if r.SafetyIdentifier != nil {
-		c.Drop("safety_identifier")
-	}
+	return kept
 }
 
 // conversation writes instructions and input (S-1).
@@ -218,9 +202,6 @@ func (w *requestWriter) part(dst []byte, p *hub.Part) []byte {
 func (w *requestWriter) assistant(dst []byte, m *hub.Message) []byte {
 	for i := range m.Reasoning {
 		rs := &m.Reasoning[i]
-		if rs.Provider != "openai" || len(rs.Sig) == 0 {
-			continue
-		}
 		dst = append(jsn.Sep(dst), `{"type":"reasoning","summary":[`...)
 		if len(rs.Text) > 0 {
 			dst = append(dst, `{"type":"summary_text","text":"`...)
