@@ -7,7 +7,7 @@
 // batches and a change feed. Package statetest holds the tests any engine must
 // pass.
 //
-//	dir, err := state.OpenDir("~/.omniroute")            // 0700, locked, writable
+//	dir, err := state.OpenDir("~/.omniroute") // 0700, locked, writable
 //	key, err := dir.StorageKey(os.Getenv("OMNIROUTE_STORAGE_KEY"))
 //	store, err := state.OpenBadger(dir.Path("badger"), key, state.BadgerOptions{})
 //	defer store.Close()
@@ -26,23 +26,21 @@
 // Every key starts with the generation of the layout ("1"), so that a later
 // layout can be written beside it while it is being migrated:
 //
-//	1/meta/...                      facts about the data itself
-//	1/key/<id>                      client key
-//	1/acct/<id>                     provider account with its credential
-//	1/cat/{provider,alias,combo,model,price}/<id>  catalogue entries made by command or API
-//	1/d/cool/<account>              cooldown and backoff of an account
-//	1/d/mlock/<account>/<model>     model lock
-//	1/d/aff/<session>/<provider>    session affinity
-//	1/d/budget/<id>                 budget configuration
-//	1/d/ctr/<scope>/<tier>/<bucket> counters of spend, requests and tokens
-//	1/d/rsv/<request>               budget reservation
-//	1/d/lock/<kind>/<subject>       lockout
-//	1/d/brk/<name>                  breaker
-//	1/d/lim/<scope>                 learnt limits
-//	1/d/quota/<account>             quota snapshot
-//	1/u/<time-id>                   usage and request log row
-//	1/ut/<time-id>                  stored trace of a request
-//	1/ui/<request-id>               request id -> time-id
-//	1/a/<time-id>                   audit row
-//	1/c/<hash>                      cached response
+//	1/meta/version                   version of the data
+//	1/meta/log-bytes                 size of the request log, about
+//	1/key/<id>                       client key
+//	1/keyuse/<id>                    when a client key was last used
+//	1/acct/<id>                      provider account with its credential
+//	1/cat/{provider,alias,combo,model,price,chain}/<id>  catalogue entries made by command or API
+//	1/d/cool/<account>               condition of an account: cooldown, backoff, last use
+//	1/d/mlock/<account>/<model>      model lock
+//	1/d/quota/<account>              quota left
+//	1/d/ctr/<scope>/<tier>/<bucket>  spend, requests and tokens of a bucket
+//	1/d/rsv/<request>                budget reservation
+//	1/u/<time-id>                    usage and request log row
+//	1/ut/<time-id>                   stored trace of a request
+//	1/ui/<request-id>                request id -> time-id
+//
+// Lockouts (d/lock), breakers (d/brk), learnt limits (d/lim), audit rows (a) and
+// cached responses (c) have their names reserved.
 package state
