@@ -63,6 +63,8 @@ func TestMessages(t *testing.T) {
 		{"list", "policies:\n  lists: {x: 1}\n", "lists.x must be a list"},
 		{"no policies", "server: {}\n", "there is no \"policies:\" in the file"},
 		{"empty", "", "the file is empty"},
+		{"endless alias", "policies: &a\n  gate: [*a, *a]\n", "nested too deeply or are too many"},
+		{"laughing aliases", "policies:\n  a: &a [x, x, x, x, x, x, x, x, x]\n  b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n  c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\n  d: &d [*c, *c, *c, *c, *c, *c, *c]\n  e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\n  f: [*e, *e, *e, *e, *e, *e, *e]\n", "too many"},
 		{"two documents", "policies: {}\n---\npolicies: {}\n", "more than one YAML document"},
 		{"test", "policies:\n  gate:\n    - {id: a, when: req.stream, deny: x}\n  tests:\n    - {hook: gate, given: {req.stream: true}, want: none}\n",
 			"f.yaml:5:7: gate: test failed: want rule none, got a"},

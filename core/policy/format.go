@@ -17,7 +17,7 @@ import (
 // tells where YAML still cannot be read afterwards.
 func Fmt(src []byte) ([]byte, error) {
 	var out bytes.Buffer
-	f := formatter{fields: expressionFields()}
+	f := newFormatter()
 	text := strings.ReplaceAll(string(src), "\r\n", "\n")
 	for _, line := range strings.Split(strings.TrimRight(text, "\n \t"), "\n") {
 		out.WriteString(f.line(line))
@@ -54,10 +54,17 @@ func expressionFields() map[string]bool {
 
 type formatter struct {
 	fields map[string]bool
+	start  *regexp.Regexp // the start of a field in a one-line rule
 	// block is the indentation of a block scalar's key while inside one, plus 1.
 	block int
 	// list is the indentation of a by: list while inside one, plus 1.
 	list int
+}
+
+func newFormatter() *formatter {
+	fields := expressionFields()
+	names := strings.Join(sortedKeys(fields), "|")
+	return &formatter{fields: fields, start: regexp.MustCompile(`(?:^|,)\s*(` + names + `):\s`)}
 }
 
 var (
@@ -225,14 +232,8 @@ func (f *formatter) flow(s string) string {
 		return s
 	}
 	rest := s[end+1:]
-	names := make([]string, 0, len(f.fields))
-	for n := range f.fields {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	re := regexp.MustCompile(`(?:^|,)\s*(` + strings.Join(names, "|") + `):\s`)
 	body := s[1:end]
-	starts := topLevel(body, re.FindAllStringSubmatchIndex(body, -1))
+	starts := topLevel(body, f.start.FindAllStringSubmatchIndex(body, -1))
 	if len(starts) == 0 || strings.TrimSpace(body[:starts[0][0]]) != "" {
 		return s
 	}

@@ -415,21 +415,18 @@ func (l *loader) hash() string {
 	for _, d := range l.layers {
 		fmt.Fprintf(h, "%d %+v\n", d.src.layer.Level, d.src.layer.Scope)
 		if d.src.root != nil {
-			hashNode(h, d.src.root, 0)
+			hashNode(h, d.src.root)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // hashNode writes the content of a node; layout and comments do not count.
-func hashNode(h io.Writer, n *yaml.Node, depth int) {
+func hashNode(h io.Writer, n *yaml.Node) {
 	n = resolve(n)
-	fmt.Fprintf(h, "%d %d %s %q\n", depth, n.Kind, n.Tag, n.Value)
-	if depth > 32 { // deeper than any rule; an alias may point to its parent
-		return
-	}
+	fmt.Fprintf(h, "%d %d %s %q\n", n.Kind, len(n.Content), n.Tag, n.Value)
 	for _, c := range n.Content {
-		hashNode(h, c, depth+1)
+		hashNode(h, c)
 	}
 }
 

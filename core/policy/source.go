@@ -32,7 +32,7 @@ func openSource(layer Layer, diags *[]Diagnostic) *source {
 		s.lines = strings.Split(string(layer.Data), "\n")
 	}
 	if layer.Node != nil {
-		s.root = s.mapping(layer.Node, "policies")
+		s.root = s.bounded(s.mapping(layer.Node, "policies"))
 		return s
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(layer.Data))
@@ -54,7 +54,7 @@ func openSource(layer Layer, diags *[]Diagnostic) *source {
 	}
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		if top.Content[i].Value == "policies" {
-			s.root = s.mapping(top.Content[i+1], "policies")
+			s.root = s.bounded(s.mapping(top.Content[i+1], "policies"))
 			return s
 		}
 	}
@@ -71,6 +71,38 @@ func (s *source) mapping(n *yaml.Node, what string) *yaml.Node {
 	if n.Tag != "!!null" {
 		s.report(n, Error, where{}, "%s must be a mapping of names to values", what)
 	}
+	return nil
+}
+
+// maxYAML and maxYAMLDepth bound the tree after its aliases are followed.
+const (
+	maxYAML      = 200_000
+	maxYAMLDepth = 64
+)
+
+// bounded refuses trees that aliases make huge or endless.
+func (s *source) bounded(root *yaml.Node) *yaml.Node {
+	if root == nil {
+		return nil
+	}
+	left := maxYAML
+	var visit func(n *yaml.Node, depth int) bool
+	visit = func(n *yaml.Node, depth int) bool {
+		n = resolve(n)
+		if left--; left < 0 || depth > maxYAMLDepth || n.Kind == yaml.AliasNode {
+			return false
+		}
+		for _, c := range n.Content {
+			if !visit(c, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	if visit(root, 0) {
+		return root
+	}
+	s.report(root, Error, where{}, "the rules are nested too deeply or are too many, with all YAML aliases followed")
 	return nil
 }
 
