@@ -30,10 +30,14 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	os.Setenv("OMNIROUTE_PLUGINS__CACHE__DIR", cache)
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(cache)
-		os.Exit(code)
-	}))
+	goleak.VerifyTestMain(m,
+		// fasthttp's worker pool sees its end when it wakes next, ten seconds later; its clock is for the whole process.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.Cleanup(func(code int) {
+			os.RemoveAll(cache)
+			os.Exit(code)
+		}))
 }
 
 // console is a writer that tests read while the gateway writes.

@@ -46,7 +46,7 @@ func (g *Gateway) serve() {
 	}
 	accept.Register(g.app, g.flow)
 	g.actor(func() {
-		if err := g.app.Listener(g.ln); err != nil {
+		if err := g.app.Listener(g.ln); err != nil && !errors.Is(err, net.ErrClosed) {
 			g.failed <- err
 		}
 	})
@@ -65,8 +65,11 @@ func (g *Gateway) drain(ctx context.Context) error {
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := g.app.ShutdownWithContext(ending); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	err := g.app.ShutdownWithContext(ending)
+	// The server closes only a listener that it has begun to serve.
+	_ = g.ln.Close()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
 	}
-	return nil
+	return err
 }
