@@ -64,7 +64,7 @@ func name(n, doc string, values ...string) field {
 
 // Hooks describes all hooks in the order of a request's life.
 func Hooks() []HookInfo {
-	hooks := admissionHooks()
+	hooks := append(admissionHooks(), accountingHooks()...)
 	hooks = append(hooks, routingHooks()...)
 	hooks = append(hooks, upstreamHooks()...)
 	return append(hooks, outcomeHooks()...)
@@ -124,6 +124,12 @@ func admissionHooks() []HookInfo {
 			},
 			needs: []string{"model", "set", "tag", "last"},
 		},
+	}
+}
+
+func accountingHooks() []HookInfo {
+	gate := reflect.TypeFor[GateEnv]()
+	return []HookInfo{
 		{
 			Name: "cache", Phase: "cache", When: "before targets are chosen", Combination: "first match wins",
 			Default: "off", OnFailure: "off", env: gate,
