@@ -97,26 +97,10 @@ func (p *parser) document() bool {
 				}
 			}
 			continue
-		case 't':
-			if i = p.literal(i, "true"); i < 0 {
-				return false
-			}
-		case 'f':
-			if i = p.literal(i, "false"); i < 0 {
-				return false
-			}
-		case 'n':
-			if i = p.literal(i, "null"); i < 0 {
-				return false
-			}
 		default:
-			if c != '-' && (c < '0' || c > '9') {
-				return p.fail(i, "unexpected character")
-			}
-			if p.i = i; !p.number() {
+			if i = p.scalar(i); i < 0 {
 				return false
 			}
-			i = p.i
 		}
 		// A value is over: what follows belongs to its container.
 		for {
@@ -147,6 +131,25 @@ func (p *parser) document() bool {
 			}
 		}
 	}
+}
+
+// scalar checks a literal or number and returns the index behind it.
+func (p *parser) scalar(i int) int {
+	switch c := p.b[i]; {
+	case c == 't':
+		return p.literal(i, "true")
+	case c == 'f':
+		return p.literal(i, "false")
+	case c == 'n':
+		return p.literal(i, "null")
+	case c != '-' && (c < '0' || c > '9'):
+		p.fail(i, "unexpected character")
+		return -1
+	}
+	if p.i = i; !p.number() {
+		return -1
+	}
+	return p.i
 }
 
 // key checks a member name and its colon and returns the index behind.
