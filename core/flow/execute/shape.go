@@ -8,6 +8,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/sdk/hub"
 )
 
 // shape is what rules change in a request on its way to one target. Taking
@@ -95,40 +96,46 @@ func (sh *shape) strip(c *call.Call) []byte {
 }
 
 // apply changes the hub document.
-func (sh *shape) apply(c *call.Call, hub []byte) ([]byte, *fault.Error) {
+func (sh *shape) apply(c *call.Call, body []byte) ([]byte, *fault.Error) {
 	switch sh.think.Op {
 	case "budget", "effort":
-		hub = withThinking(hub, sh.think)
+		body = withThinking(body, sh.think)
 	case "strip":
-		hub, _ = doc.Delete(nil, hub, "reasoning_effort")
-		hub, _ = doc.Delete(nil, hub, extension, "thinking")
+		body, _ = doc.Delete(nil, body, "reasoning_effort")
+		body, _ = doc.Delete(nil, body, extension, "thinking")
 	}
 	for _, text := range sh.system {
-		hub = withSystem(hub, text)
+		body = withSystem(body, text)
 	}
 	if sh.fit > 0 {
-		return trim(c, hub, sh.fit)
+		return trim(c, body, sh.fit)
 	}
-	return hub, nil
+	return body, nil
 }
 
-// withThinking writes a reasoning wish into the hub form.
-func withThinking(hub []byte, op policy.ThinkOp) []byte {
-	wish := []byte(`{"mode":"off"}`)
+// withThinking writes a reasoning wish into the hub form: exactly, and as the
+// level that the chat shape has a member for.
+func withThinking(request []byte, op policy.ThinkOp) []byte {
+	wish := hub.Thinking{Mode: hub.ThinkOff}
 	switch {
 	case op.Op == "budget" && op.Budget > 0:
-		wish = strconv.AppendInt([]byte(`{"mode":"budget","budget":`), int64(op.Budget), 10)
-		wish = append(wish, '}')
+		wish = hub.Thinking{Mode: hub.ThinkBudget, Budget: int64(op.Budget)}
 	case op.Op == "effort" && op.Effort == "auto":
-		wish = []byte(`{"mode":"auto"}`)
+		wish = hub.Thinking{Mode: hub.ThinkAuto}
 	case op.Op == "effort" && op.Effort != "none":
-		wish = doc.Quote([]byte(`{"mode":"effort","effort":`), op.Effort)
-		wish = append(wish, '}')
+		wish = hub.Thinking{Mode: hub.ThinkEffort, Effort: op.Effort}
 	}
-	hub, _ = doc.Delete(nil, hub, "reasoning_effort")
-	if op.Op == "effort" && op.Effort != "auto" {
-		hub, _ = doc.Set(nil, hub, doc.Quote(nil, op.Effort), "reasoning_effort")
+	body, _ := doc.Delete(nil, request, "reasoning_effort")
+	if level := wish.Level(); level != "" {
+		body, _ = doc.Set(nil, body, doc.Quote(nil, level), "reasoning_effort")
 	}
-	hub, _ = doc.Set(nil, hub, wish, extension, "thinking")
-	return hub
+	raw := doc.Quote([]byte(`{"mode":`), wish.Mode)
+	if wish.Budget > 0 {
+		raw = strconv.AppendInt(append(raw, `,"budget":`...), wish.Budget, 10)
+	}
+	if wish.Effort != "" {
+		raw = doc.Quote(append(raw, `,"effort":`...), wish.Effort)
+	}
+	body, _ = doc.Set(nil, body, append(raw, '}'), extension, "thinking")
+	return body
 }

@@ -39,8 +39,8 @@ func TestWithThinkingWritesTheWish(t *testing.T) {
 		op   policy.ThinkOp
 		want string
 	}{
-		{policy.ThinkOp{Op: "budget", Budget: 4096}, `{"messages":[],"x_omni":{"thinking":{"mode":"budget","budget":4096}}}`},
-		{policy.ThinkOp{Op: "budget"}, `{"messages":[],"x_omni":{"thinking":{"mode":"off"}}}`},
+		{policy.ThinkOp{Op: "budget", Budget: 4096}, `{"messages":[],"reasoning_effort":"medium","x_omni":{"thinking":{"mode":"budget","budget":4096}}}`},
+		{policy.ThinkOp{Op: "budget"}, `{"messages":[],"reasoning_effort":"none","x_omni":{"thinking":{"mode":"off"}}}`},
 		{policy.ThinkOp{Op: "effort", Effort: "high"}, `{"messages":[],"reasoning_effort":"high","x_omni":{"thinking":{"mode":"effort","effort":"high"}}}`},
 		{policy.ThinkOp{Op: "effort", Effort: "auto"}, `{"messages":[],"x_omni":{"thinking":{"mode":"auto"}}}`},
 	} {
