@@ -145,16 +145,8 @@ func Names(c *hub.Ctx, r *hub.Request, rule NameRule) {
 // asked only when the request's map was not handed over in Ctx.Names.
 func Restore(c *hub.Ctx, declared func(*hub.Ctx) []string) func(string) string {
 	back := c.Names
-	if rule := RuleOf(c.From); back == nil && rule.Limit > 0 && len(c.Request) > 0 {
-		n := NewNamer(rule.Fit)
-		for _, name := range declared(c) {
-			if fitted := n.Map(name); fitted != name {
-				if back == nil {
-					back = make(map[string]string)
-				}
-				back[fitted] = name
-			}
-		}
+	if back == nil && len(c.Request) > 0 {
+		back = inverse(c.From, declared(c))
 	}
 	if back == nil {
 		return func(s string) string { return s }
@@ -165,6 +157,31 @@ func Restore(c *hub.Ctx, declared func(*hub.Ctx) []string) func(string) string {
 		}
 		return s
 	}
+}
+
+// inverse maps fitted names back to declared ones. Behind the hub's JSON form the
+// upstream's rule is not known: there every rule is tried, and what is no declared name
+// itself is mapped to the first name that fits.
+func inverse(upstream string, declared []string) map[string]string {
+	rules := []NameRule{RuleOf(upstream)}
+	if upstream == "" || upstream == "hub" {
+		rules = []NameRule{RuleOf("openai"), RuleOf("claude"), RuleOf("gemini")}
+	}
+	own := make(map[string]bool, len(declared))
+	for _, name := range declared {
+		own[name] = true
+	}
+	back := make(map[string]string)
+	for _, rule := range rules {
+		n := NewNamer(rule.Fit)
+		for _, name := range declared {
+			fitted := n.Map(name)
+			if _, taken := back[fitted]; fitted != name && !taken && (len(rules) == 1 || !own[fitted]) {
+				back[fitted] = name
+			}
+		}
+	}
+	return back
 }
 
 // CallIDs rewrites call ids with fit, identically on calls and results; ids that
