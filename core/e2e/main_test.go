@@ -57,7 +57,7 @@ func build() error {
 	if err := command(os.Environ(), "make", "plugins"); err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-o", binary}
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", binary}
 	env := append(os.Environ(), "CGO_ENABLED=0")
 	if os.Getenv("OMNIROUTE_E2E_RACE") != "" {
 		args = append(args, "-race")
