@@ -26,10 +26,17 @@ func limitRule(f *frame, r *rule) (v Limit, err error) {
 	if v.Scope, err = r.text(f, "scope"); err != nil {
 		return v, err
 	}
-	for name, into := range map[string]*int{"rpm": &v.RPM, "tpm": &v.TPM, "rpd": &v.RPD, "concurrency": &v.Concurrency} {
-		if *into, err = r.integer(f, name); err != nil {
-			return v, err
-		}
+	if v.RPM, err = r.integer(f, "rpm"); err != nil {
+		return v, err
+	}
+	if v.TPM, err = r.integer(f, "tpm"); err != nil {
+		return v, err
+	}
+	if v.RPD, err = r.integer(f, "rpd"); err != nil {
+		return v, err
+	}
+	if v.Concurrency, err = r.integer(f, "concurrency"); err != nil {
+		return v, err
 	}
 	if v.GapMS, err = r.duration(f, "gap"); err != nil {
 		return v, err
