@@ -3,6 +3,8 @@ package dialect_test
 import (
 	"bytes"
 	"context"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +20,7 @@ type chain struct{ dialects map[string]hub.Dialect }
 
 func newChain() *chain {
 	c := &chain{dialects: map[string]hub.Dialect{}}
-	for _, d := range dialects() {
+	for _, d := range all() {
 		c.dialects[d.Name()] = d
 	}
 	return c
@@ -134,12 +136,19 @@ func (x *chain) Collect(_ context.Context, j cases.Job) ([]byte, error) {
 
 // The vectors hold when the two halves of a translation meet in the hub's JSON form.
 func TestVectorsOverHubJSON(t *testing.T) {
-	list, err := cases.LoadFile("testdata/translation-cases.jsonl")
+	files, err := filepath.Glob("testdata/*.jsonl")
 	require.NoError(t, err)
 	x := newChain()
-	for _, c := range list {
-		if res := cases.Run(context.Background(), c, x); !res.Skipped && !res.Passed() {
-			t.Errorf("%s", res)
+	for _, file := range files {
+		list, err := cases.LoadFile(file)
+		require.NoError(t, err)
+		for _, c := range list {
+			if strings.Contains(c.Note, "[N-3]") {
+				continue // the map of names goes from request to answer, which this harness does not do
+			}
+			if res := cases.Run(context.Background(), c, x); !res.Skipped && !res.Passed() {
+				t.Errorf("%s", res)
+			}
 		}
 	}
 }

@@ -38,8 +38,8 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(c.Input), uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, body []byte, pick uint8) {
-		for _, from := range dialects() {
-			for _, to := range dialects() {
+		for _, from := range clients() {
+			for _, to := range all() {
 				c := &hub.Ctx{Model: models()[int(pick)%len(models())], Provider: providers()[int(pick/8)%len(providers())], Count: pick > 250}
 				out, err := hub.TranslateRequest(from, to, c, nil, body)
 				if err != nil {
@@ -63,8 +63,8 @@ func FuzzResponse(f *testing.F) {
 		f.Add([]byte(c.Input), c.Ctx.Status)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
-		for _, from := range dialects() {
-			for _, to := range dialects() {
+		for _, from := range all() {
+			for _, to := range clients() {
 				if from.Name() == to.Name() {
 					continue
 				}
@@ -92,8 +92,8 @@ func FuzzStream(f *testing.F) {
 		f.Add(lines)
 	}
 	f.Fuzz(func(t *testing.T, lines []byte) {
-		for _, from := range dialects() {
-			for _, to := range dialects() {
+		for _, from := range all() {
+			for _, to := range clients() {
 				if from.Name() == to.Name() {
 					continue
 				}

@@ -11,12 +11,30 @@ import (
 
 	"github.com/omniroute/omniroute/core/cases"
 	"github.com/omniroute/omniroute/core/cases/native"
+	"github.com/omniroute/omniroute/plugins/dialect/antigravity"
 	"github.com/omniroute/omniroute/plugins/dialect/claude"
+	"github.com/omniroute/omniroute/plugins/dialect/cursor"
+	"github.com/omniroute/omniroute/plugins/dialect/gemini"
+	"github.com/omniroute/omniroute/plugins/dialect/geminicli"
+	"github.com/omniroute/omniroute/plugins/dialect/kiro"
+	"github.com/omniroute/omniroute/plugins/dialect/ollama"
 	"github.com/omniroute/omniroute/plugins/dialect/openai"
+	"github.com/omniroute/omniroute/plugins/dialect/openairesponses"
 	"github.com/omniroute/omniroute/sdk/hub"
 )
 
-// dialects are the formats under test; cases of other formats are skipped.
+// all are the formats under test.
+func all() []hub.Dialect {
+	return append(clients(), geminicli.New(), antigravity.New(), kiro.New(), cursor.New(), ollama.New())
+}
+
+// clients are the formats that clients speak.
+func clients() []hub.Dialect {
+	return []hub.Dialect{openai.New(), openairesponses.New(), claude.New(), gemini.New()}
+}
+
+// dialects are the two formats whose answers keep everything in the order of a chat
+// message.
 func dialects() []hub.Dialect { return []hub.Dialect{openai.New(), claude.New()} }
 
 func TestVectors(t *testing.T) {
@@ -28,7 +46,7 @@ func TestVectors(t *testing.T) {
 		list, err := cases.LoadFile(file)
 		require.NoError(t, err)
 		for _, elide := range []int{0, 26} {
-			tr := native.New(dialects()...)
+			tr := native.New(all()...)
 			tr.ElideAt = elide
 			for _, c := range list {
 				for seed := range uint64(4) {

@@ -7,34 +7,7 @@ package antigravity
 import (
 	"github.com/omniroute/omniroute/plugins/dialect/gemini"
 	"github.com/omniroute/omniroute/sdk/hub"
-	"github.com/omniroute/omniroute/sdk/jsn"
 )
 
-// Dialect is the enveloped, strict Gemini format. Use [New].
-type Dialect struct{ *gemini.Dialect }
-
 // New returns the dialect.
-func New() hub.Dialect { return &Dialect{gemini.WithLevel(gemini.Strict)} }
-
-// Name implements [hub.Dialect].
-func (d *Dialect) Name() string { return "antigravity" }
-
-// AppendRequest writes {"model", "project", "requestType", "request"}; request is the
-// Gemini body.
-func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
-	dst = append(dst, '{')
-	dst = jsn.AppendStringMember(dst, "model", c.TargetModel(r.Model))
-	dst = jsn.AppendStringMember(dst, "project", c.Project)
-	dst = jsn.AppendStringMember(dst, "requestType", "agent")
-	dst, err := d.Dialect.AppendRequest(c, jsn.AppendKey(dst, "request"), r)
-	if err != nil {
-		return dst, err
-	}
-	return append(dst, '}'), nil
-}
-
-// AppendPassthrough copies a body that is in the envelope already, with the model
-// replaced.
-func (d *Dialect) AppendPassthrough(c *hub.Ctx, dst, body []byte) ([]byte, error) {
-	return gemini.AppendEnvelope(c, dst, body), nil
-}
+func New() hub.Dialect { return gemini.NewEnvelope("antigravity", gemini.Strict, "agent") }

@@ -11,10 +11,6 @@ type Dialect struct{ level Level }
 // New returns the dialect of the public API.
 func New() hub.Dialect { return &Dialect{level: Public} }
 
-// WithLevel returns the dialect with schemas cleaned to another level, for formats
-// that wrap it.
-func WithLevel(level Level) *Dialect { return &Dialect{level: level} }
-
 // Name implements [hub.Dialect].
 func (d *Dialect) Name() string { return "gemini" }
 

@@ -145,9 +145,3 @@ func (p *patcher) foreign(part []byte) bool {
 }
 
 func isThought(part []byte) bool { return jsn.IsTrue(member(part, "thought")) }
-
-// AppendEnvelope copies an enveloped request byte for byte, with the model replaced when
-// the call names one.
-func AppendEnvelope(c *hub.Ctx, dst, body []byte) []byte {
-	return hub.AppendPatched(dst, body, c.Model)
-}

@@ -88,7 +88,7 @@ func (Hub) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 		}
 	}
 	p.root(omni)
-	return p.r, nil
+	return p.r, hub.CheckState(c, p.r)
 }
 
 // root takes the x_omni member of the request.
