@@ -134,9 +134,16 @@ func (f *Flow) Begin(dialect, endpoint string) *Call {
 // When it returns, the client has its stream, or Sent holds the whole answer.
 func (f *Flow) Run(c *Call) {
 	defer f.end(c)
-	defer f.settle.Run(c)
-	defer f.recover(c)
-	if f.admit(c) {
+	f.guard(c, f.answer)
+	if !f.guard(c, f.render.Run) {
+		f.guard(c, f.render.Fail)
+	}
+	f.guard(c, f.settle.Run)
+}
+
+// answer takes a call to its answer, or its error.
+func (f *Flow) answer(c *Call) {
+	if f.admit(c); c.Err == nil {
 		f.canonicalize.Run(c)
 	}
 	if c.Err == nil {
@@ -145,26 +152,23 @@ func (f *Flow) Run(c *Call) {
 	if c.Err == nil {
 		f.execute.Run(c)
 	}
-	f.render.Run(c)
 }
 
 // Admit asks only who may talk to the gateway, for surfaces that need no model.
 func (f *Flow) Admit(c *Call) {
 	defer f.end(c)
-	defer f.recover(c)
-	if !f.admit(c) {
-		f.render.Run(c)
+	if f.guard(c, f.admit); c.Err != nil {
+		f.guard(c, f.render.Fail)
 	}
 }
 
 // admit asks who may talk to the gateway at all. A call that accept could not
 // read is not asked about, but has its facts.
-func (f *Flow) admit(c *Call) bool {
+func (f *Flow) admit(c *Call) {
 	f.canonicalize.Begin(c)
 	if c.Err == nil {
 		f.decide.Admit(c)
 	}
-	return c.Err == nil
 }
 
 // Models lists the models that the key of an admitted call may use.
@@ -173,20 +177,23 @@ func (f *Flow) Models(c *Call, full bool) []Listing { return f.decide.Models(c, 
 // Listing is one row of the model list.
 type Listing = decide.Listing
 
-// recover turns a panic into the error of one call. What was sent cannot be
-// taken back: a stream is ended by an error event.
-func (f *Flow) recover(c *Call) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	f.deps.Log.Error("request panicked", "request_id", c.ID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-	c.Err = fault.New(fault.Internal)
-	if c.Answer != nil && c.Answer.Events != nil {
-		c.Answer.Events.Close()
-	}
-	c.Answer = nil
-	f.render.Run(c)
+// guard runs a stage and turns a panic in it into the error of this one call;
+// false if there was one.
+func (f *Flow) guard(c *Call, stage func(*Call)) (ok bool) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		f.deps.Log.Error("request panicked", "request_id", c.ID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		c.Err = fault.New(fault.Internal)
+		if c.Answer != nil && c.Answer.Events != nil {
+			c.Answer.Events.Close()
+		}
+		c.Answer = nil
+	}()
+	stage(c)
+	return true
 }
 
 // end gives back what the call held.

@@ -94,6 +94,7 @@ type world struct {
 	pool   *account.Pool
 	store  state.Store
 	client *http.Client
+	combos string // further ones
 }
 
 // quick are rules that keep failing tests short, over the default preset.
@@ -178,7 +179,8 @@ providers:
 combos:
   both: {strategy: priority, models: [oai/fake-model, ant/fake-model]}
 %s
-%s`, w.oai.OpenAIBase(), w.ant.OpenAIBase(), policies, more)
+%s
+%s`, w.oai.OpenAIBase(), w.ant.OpenAIBase(), w.combos, policies, more)
 	require.NoError(w.t, os.WriteFile(file, []byte(text), 0o600))
 	conf, diags := config.Load(config.Options{Path: file, DataDir: w.t.TempDir()})
 	require.Empty(w.t, diags)

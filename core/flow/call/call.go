@@ -103,7 +103,6 @@ type Call struct {
 	// Filled by settle.
 
 	Settled bool
-	Meters  []policy.Metered
 
 	// Filled by render.
 

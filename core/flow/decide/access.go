@@ -15,6 +15,9 @@ import (
 // scopeInference is what a key must be good for to call models.
 const scopeInference = "inference"
 
+// tagDebug on a key makes the Trace of its calls record every value.
+const tagDebug = "debug"
+
 // ip asks whether the address may talk to the gateway.
 func (s *Stage) ip(c *call.Call) {
 	if v := c.Snapshot.Policy.IP(&c.Env.IPEnv, c.Trace); !v.Allowed {
@@ -109,6 +112,7 @@ func (s *Stage) auth(c *call.Call) {
 	c.Env.Key = s.keyFacts(c, key)
 	c.Record.Key = c.Env.Key
 	c.Req.Tags = append(c.Req.Tags, key.Tags...)
+	c.Trace.Detail = slices.Contains(key.Tags, tagDebug)
 }
 
 // keyFacts are the facts of a key; counters only if some rule reads them.
@@ -144,7 +148,8 @@ func (s *Stage) keyFacts(c *call.Call, k *account.Key) *policy.Key {
 // holds the key to its own limits.
 func (s *Stage) gate(c *call.Call) {
 	set, env := c.Snapshot.Policy, &c.Env.GateEnv
-	c.Log = set.Log(env, c.Trace)
+	c.Log = logging(set.Log(env, c.Trace), c.Snapshot.Config.File.Logging.Requests.Bodies)
+	c.Keep = c.Keep || c.Log.Bodies == "all"
 	v := set.Gate(env, c.Trace)
 	c.Req.Tags = append(c.Req.Tags, v.Tags...)
 	c.Warnings = append(c.Warnings, v.Warnings...)
@@ -155,6 +160,15 @@ func (s *Stage) gate(c *call.Call) {
 		return
 	}
 	s.keyLimits(c)
+}
+
+// logging fills in the configured wish where no rule but the preset's own
+// default spoke of bodies.
+func logging(v policy.LogVerdict, configured string) policy.LogVerdict {
+	if configured != "" && (v.Rule == "" || v.Rule == "default") {
+		v.Bodies = configured
+	}
+	return v
 }
 
 // keyLimits takes a place within the rate limits of the client key. It is given

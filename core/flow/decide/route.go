@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,13 +51,36 @@ func (s *Stage) resolve(c *call.Call) {
 		c.Fail(err)
 		return
 	}
-	c.Resolution = res
+	c.Resolution = s.withChain(c, res)
 	c.Req.Tags = appendNew(c.Req.Tags, res.Tags)
 	*c.Env.Combo = policy.Combo{Size: len(res.Targets)}
 	if combo := res.Combo; combo != nil {
 		c.Env.Combo.Name, c.Env.Combo.Strategy = combo.Name, combo.Strategy
 		c.Env.Combo.Counter = s.Health.Combos.Counter(combo.Name)
+		cfg := *c.Snapshot.Cfg
+		cfg.MaxRetries, cfg.RetryDelayMS = combo.Config.MaxRetries, int(combo.Config.RetryDelay.Milliseconds())
+		c.Env.Cfg = &cfg
 	}
+}
+
+// withChain adds the fallback chain of a plain model behind its own targets.
+func (s *Stage) withChain(c *call.Call, res *catalog.Resolution) *catalog.Resolution {
+	if res.Combo != nil {
+		return res
+	}
+	chain := c.Snapshot.Catalog.Chain(c.Route, func(t catalog.Target) bool {
+		return slices.ContainsFunc(res.Targets, func(have catalog.Target) bool { return have.ID == t.ID })
+	})
+	if len(chain) == 0 {
+		return res
+	}
+	longer := *res
+	longer.Targets = slices.Clone(res.Targets)
+	for _, t := range chain {
+		t.Position = len(longer.Targets)
+		longer.Targets = append(longer.Targets, t)
+	}
+	return &longer
 }
 
 // rewrite applies the rewrite rules.

@@ -59,8 +59,8 @@ func (l *loop) wanted(t *call.Target) bool {
 	f := t.Facts
 	f.AccountsReady, f.Cooling, f.CooldownMS = sum.Ready, sum.Cooling, int(sum.CooldownMS)
 	f.Breaker = string(l.s.Health.Breakers.View(t.Provider.ID).State)
-	env := l.env(t)
-	return len(l.c.Snapshot.Policy.Filter(env, []*policy.Target{f}, l.c.Trace)) == 1
+	keep, _ := l.c.Snapshot.Policy.Keep(l.env(t), l.c.Trace)
+	return keep
 }
 
 // env points the environment of the call at a target.

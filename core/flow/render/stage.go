@@ -34,10 +34,10 @@ func New() *Stage {
 func (s *Stage) Run(c *call.Call) {
 	switch {
 	case c.Err != nil:
-		s.fail(c)
+		s.Fail(c)
 	case c.Answer == nil:
 		c.Fail(fault.New(fault.Internal, "The request ended without an answer"))
-		s.fail(c)
+		s.Fail(c)
 	case c.Answer.Events != nil:
 		s.stream(c)
 	default:
@@ -57,10 +57,19 @@ func (s *Stage) whole(c *call.Call) {
 		_, _ = c.Client.Write(a.Body)
 		return
 	}
-	c.Sent = call.Reply{Status: status, Header: s.header(c, "application/json"), Body: a.Body}
+	body := buffered(c.Dialect, a.Body, margin(c))
+	c.Sent = call.Reply{Status: status, Header: s.header(c, "application/json"), Body: body}
 	if c.Keep {
-		c.Kept = a.Body
+		c.Kept = body
 	}
+}
+
+// margin is what the operator wants clients to see on top of their usage.
+func margin(c *call.Call) int64 {
+	if c.CacheHit {
+		return 0 // it is in the stored answer
+	}
+	return c.Snapshot.Config.File.Usage.BufferTokens
 }
 
 // stream pulls the events of an answer and writes them until the end.
@@ -70,7 +79,7 @@ func (s *Stage) stream(c *call.Call) {
 	c.Client.Begin(200, s.header(c, ContentType(c.Dialect, c.Array)))
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
-	w := writer{c: c, out: (*buf)[:0]}
+	w := writer{c: c, out: (*buf)[:0], margin: margin(c)}
 	for {
 		frames, err := events.Next()
 		for i := range frames {
@@ -96,8 +105,8 @@ func (s *Stage) stream(c *call.Call) {
 	}
 }
 
-// fail tells the client why there is no answer. Nobody is told that left.
-func (s *Stage) fail(c *call.Call) {
+// Fail tells the client why there is no answer. Nobody is told that left.
+func (s *Stage) Fail(c *call.Call) {
 	if c.Err.Code == fault.ClientClosed {
 		c.Sent = call.Reply{Status: c.Err.Status}
 		return
@@ -136,6 +145,9 @@ func (s *Stage) header(c *call.Call, contentType string) []abi.Header {
 	}
 	if n := min(len(c.Degraded), maxDegraded); n > 0 {
 		h = append(h, abi.Header{Name: "x-omniroute-degraded", Value: strings.Join(c.Degraded[:n], ",")})
+	}
+	if c.Trimmed > 0 {
+		h = append(h, abi.Header{Name: "x-omniroute-context", Value: "trimmed=" + strconv.Itoa(c.Trimmed)})
 	}
 	if c.CacheState != "" && !c.CacheHit {
 		h = append(h, abi.Header{Name: "x-omniroute-cache", Value: c.CacheState})
@@ -209,11 +221,12 @@ const DefaultHeartbeat = 15 * time.Second
 
 // writer assembles the bytes of a stream.
 type writer struct {
-	c    *call.Call
-	out  []byte
-	sent int    // data frames so far
-	done bool   // [DONE] was among them
-	id   string // of the response, for Responses clients
+	c      *call.Call
+	out    []byte
+	margin int64  // of usage.buffer_tokens
+	sent   int    // data frames so far
+	done   bool   // [DONE] was among them
+	id     string // of the response, for Responses clients
 }
 
 // frame appends one event.
@@ -226,7 +239,7 @@ func (w *writer) frame(f *abi.Frame) {
 		w.element(f)
 		return
 	}
-	w.out = upstream.AppendFrame(w.out, *f)
+	w.out = upstream.AppendFrame(w.out, bufferedFrame(w.c.Dialect, *f, w.margin))
 }
 
 // note remembers what the end of the stream needs to know.

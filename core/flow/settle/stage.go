@@ -2,6 +2,7 @@ package settle
 
 import (
 	"log/slog"
+	"math"
 	"time"
 
 	json "github.com/goccy/go-json"
@@ -211,12 +212,10 @@ func (s *Stage) price(c *call.Call, e *ledger.Entry) {
 	e.Billed = billed(e.Cost, t.Provider, c.Served.Account.Billing)
 	v := s.meter(c, e)
 	if v.HasCost {
-		e.Cost = ledger.FromUSD(v.Cost)
-		e.Billed = e.Cost
+		e.Billed = ledger.FromUSD(v.Cost) // the list price stays in the row beside it
 	}
 	for _, m := range v.Counters {
-		c.Meters = append(c.Meters, m)
-		e.Scopes = append(e.Scopes, m.Counter)
+		s.Ledger.Add(m.Counter, 0, 0, int64(math.Round(m.Add)))
 	}
 }
 
