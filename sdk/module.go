@@ -5,7 +5,6 @@ import (
 
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
-	"github.com/omniroute/omniroute/sdk/hub/chat"
 )
 
 // Module is everything one wasm file serves. It is used by one goroutine at a
@@ -14,16 +13,14 @@ type Module struct {
 	name, version string
 	parts         []Part
 
-	dialects  []hub.Dialect
-	executors map[string]Executor
-	schema    configSchema
-	config    configuration
+	translator translator // nil in a module without dialects
+	executors  map[string]Executor
+	schema     configSchema
+	config     configuration
 
 	streams map[uint32]openStream
 	out     abi.Writer
 	env     Env
-	hub     hub.Ctx
-	drops   []string
 }
 
 // Source is something that can be served: a [Module], or a [ProviderPart] by
@@ -72,7 +69,12 @@ func (p dialectPart) Provides() []byte {
 		`,"directions":["request","response","stream","error"]}`)
 }
 
-func (p dialectPart) register(m *Module) { m.dialects = append(m.dialects, p.d) }
+func (p dialectPart) register(m *Module) {
+	if m.translator == nil {
+		m.translator = &translations{m: m}
+	}
+	m.translator.add(p.d)
+}
 
 // NewExecutor makes a part of an executor. manifest is its entry in the
 // manifest's "provides", as JSON with at least "id"; "kind" is added.
@@ -131,7 +133,10 @@ func (m *Module) dispatch(op abi.Op, handle uint32, in []byte) error {
 	case abi.OpSelfTest:
 		return nil
 	case abi.OpTrRequest, abi.OpTrResponse, abi.OpTrOpen, abi.OpTrError:
-		return m.translate(op, handle, in)
+		if m.translator == nil {
+			return pluginError("this plugin translates nothing")
+		}
+		return m.translator.translate(op, handle, in)
 	case abi.OpTrData, abi.OpExData:
 		return m.streamData(handle, in)
 	case abi.OpTrEnd, abi.OpExEnd:
@@ -181,22 +186,6 @@ func (m *Module) Manifest() []byte {
 	b = append(b, `,"isolation":"shared","recovery":"replay"`...)
 	b = m.schema.append(b)
 	return append(b, '}')
-}
-
-// hubForm is the form in which the halves of a translation travel between two
-// modules.
-var hubForm hub.Dialect = chat.Hub{}
-
-func (m *Module) dialect(name string) (hub.Dialect, error) {
-	if name == hubForm.Name() {
-		return hubForm, nil
-	}
-	for _, d := range m.dialects {
-		if d.Name() == name {
-			return d, nil
-		}
-	}
-	return nil, pluginError("no translator for the format " + name)
 }
 
 func (m *Module) executor(id string) (Executor, error) {

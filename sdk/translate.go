@@ -5,7 +5,40 @@ import (
 
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
+	"github.com/omniroute/omniroute/sdk/hub/chat"
 )
+
+// translator is the side of a module that serves TR_*. It hangs on the module
+// by an interface, so that a plugin without a dialect does not link the
+// translation machinery: it would be half of its size.
+type translator interface {
+	add(d hub.Dialect)
+	translate(op abi.Op, handle uint32, in []byte) error
+}
+
+// translations implements translator.
+type translations struct {
+	m        *Module
+	dialects []hub.Dialect
+	ctx      hub.Ctx // of stateless calls
+	drops    []string
+}
+
+func (t *translations) add(d hub.Dialect) { t.dialects = append(t.dialects, d) }
+
+// dialect finds a format; the hub form, in which the halves of a translation
+// travel between two modules, is always there.
+func (t *translations) dialect(name string) (hub.Dialect, error) {
+	for _, d := range t.dialects {
+		if d.Name() == name {
+			return d, nil
+		}
+	}
+	if form := (chat.Hub{}); form.Name() == name {
+		return form, nil
+	}
+	return nil, pluginError("no translator for the format " + name)
+}
 
 // translation is the decoded input of a TR_* call. Everything aliases the
 // input.
@@ -15,9 +48,9 @@ type translation struct {
 	err           abi.ErrorRecord
 }
 
-func (m *Module) readTranslation(c *hub.Ctx, in []byte) (t translation, err error) {
-	*c = hub.Ctx{Blobs: blobs{m.env}, Rand: m.env.Rand, NowUnix: m.nowUnix, Degraded: m.degraded}
-	m.drops = m.drops[:0]
+func (x *translations) read(c *hub.Ctx, in []byte) (t translation, err error) {
+	*c = hub.Ctx{Blobs: blobs{x.m.env}, Rand: x.m.env.Rand, NowUnix: x.m.nowUnix, Degraded: x.degraded}
+	x.drops = x.drops[:0]
 	var from, to string
 	r := abi.Read(in)
 	for r.Next() {
@@ -67,22 +100,22 @@ func (m *Module) readTranslation(c *hub.Ctx, in []byte) (t translation, err erro
 	}
 	c.Request = t.request
 	if to != "" {
-		if t.to, err = m.dialect(to); err != nil {
+		if t.to, err = x.dialect(to); err != nil {
 			return t, err
 		}
 	}
 	if from != "" {
-		t.from, err = m.dialect(from)
+		t.from, err = x.dialect(from)
 	}
 	return t, err
 }
 
-func (m *Module) translate(op abi.Op, handle uint32, in []byte) error {
-	c := &m.hub
+func (x *translations) translate(op abi.Op, handle uint32, in []byte) error {
+	c := &x.ctx
 	if op == abi.OpTrOpen {
 		c = new(hub.Ctx)
 	}
-	t, err := m.readTranslation(c, in)
+	t, err := x.read(c, in)
 	if err != nil {
 		return err
 	}
@@ -91,18 +124,18 @@ func (m *Module) translate(op abi.Op, handle uint32, in []byte) error {
 	}
 	switch op {
 	case abi.OpTrRequest:
-		return m.request(c, &t)
+		return x.request(c, &t)
 	case abi.OpTrResponse:
-		return m.response(c, &t)
+		return x.response(c, &t)
 	case abi.OpTrError:
-		m.renderError(c, &t)
+		x.renderError(c, &t)
 		return nil
 	}
-	return m.openTranslation(handle, c, &t)
+	return x.open(handle, c, &t)
 }
 
-func (m *Module) request(c *hub.Ctx, t *translation) error {
-	w := &m.out
+func (x *translations) request(c *hub.Ctx, t *translation) error {
+	w := &x.m.out
 	mark := w.Open(abi.TagBody)
 	out, err := hub.TranslateRequest(t.from, t.to, c, w.Buf, t.body)
 	if err != nil {
@@ -110,8 +143,8 @@ func (m *Module) request(c *hub.Ctx, t *translation) error {
 	}
 	w.Buf = out
 	w.Close(mark)
-	m.writeNames(c.Names)
-	m.writeDrops()
+	x.m.writeNames(c.Names)
+	x.writeDrops()
 	return nil
 }
 
@@ -131,8 +164,8 @@ func (m *Module) writeNames(names map[string]string) {
 	}
 }
 
-func (m *Module) response(c *hub.Ctx, t *translation) error {
-	w := &m.out
+func (x *translations) response(c *hub.Ctx, t *translation) error {
+	w := &x.m.out
 	mark := w.Open(abi.TagBody)
 	out, resp, err := hub.TranslateResponse(t.from, t.to, c, w.Buf, t.body)
 	if err != nil {
@@ -140,22 +173,22 @@ func (m *Module) response(c *hub.Ctx, t *translation) error {
 	}
 	w.Buf = out
 	w.Close(mark)
-	m.writeOutcome(resp)
+	x.writeOutcome(resp)
 	return nil
 }
 
-func (m *Module) writeOutcome(resp *hub.Response) {
+func (x *translations) writeOutcome(resp *hub.Response) {
 	if resp != nil {
 		if resp.Usage.Known {
-			writeUsage(&m.out, resp.Usage)
+			writeUsage(&x.m.out, resp.Usage)
 		}
-		m.out.Text(abi.TagFinish, resp.Finish)
+		x.m.out.Text(abi.TagFinish, resp.Finish)
 	}
-	m.writeDrops()
+	x.writeDrops()
 }
 
-func (m *Module) renderError(c *hub.Ctx, t *translation) {
-	w := &m.out
+func (x *translations) renderError(c *hub.Ctx, t *translation) {
+	w := &x.m.out
 	e := toHub(&t.err)
 	if e.Status != 0 {
 		w.U32(abi.TagStatus, uint32(e.Status))
@@ -165,13 +198,13 @@ func (m *Module) renderError(c *hub.Ctx, t *translation) {
 	w.Close(mark)
 }
 
-func (m *Module) degraded(field string) { m.drops = append(m.drops, field) }
+func (x *translations) degraded(field string) { x.drops = append(x.drops, field) }
 
-func (m *Module) writeDrops() {
-	for _, d := range m.drops {
-		m.out.String(abi.TagDegraded, d)
+func (x *translations) writeDrops() {
+	for _, d := range x.drops {
+		x.m.out.String(abi.TagDegraded, d)
 	}
-	m.drops = m.drops[:0]
+	x.drops = x.drops[:0]
 }
 
 func (m *Module) nowUnix() int64 { return m.env.NowMS() / 1000 }
@@ -185,6 +218,7 @@ type openStream interface {
 }
 
 type translationStream struct {
+	of    *translations
 	ctx   *hub.Ctx
 	hub   *hub.Stream
 	emit  func(hub.Event)
@@ -192,14 +226,14 @@ type translationStream struct {
 	fin   string
 }
 
-func (m *Module) openTranslation(handle uint32, c *hub.Ctx, t *translation) error {
+func (x *translations) open(handle uint32, c *hub.Ctx, t *translation) error {
 	if t.request != nil { // the input buffer is reused by the next call
 		c.Request = append([]byte(nil), t.request...)
 	}
-	st := &translationStream{ctx: c, hub: hub.NewStream(t.from, t.to, c)}
-	st.emit = func(ev hub.Event) { m.out.Frame(abi.Frame{Name: ev.Name, Payload: ev.Data}) }
-	m.streams[handle] = st
-	m.writeDrops()
+	st := &translationStream{of: x, ctx: c, hub: hub.NewStream(t.from, t.to, c)}
+	st.emit = func(ev hub.Event) { x.m.out.Frame(abi.Frame{Name: ev.Name, Payload: ev.Data}) }
+	x.m.streams[handle] = st
+	x.writeDrops()
 	return nil
 }
 
@@ -243,7 +277,7 @@ func (s *translationStream) settle(m *Module) {
 		s.fin = s.hub.Finish
 		m.out.String(abi.TagFinish, s.fin)
 	}
-	m.writeDrops()
+	s.of.writeDrops()
 }
 
 func (m *Module) streamData(handle uint32, in []byte) error {
