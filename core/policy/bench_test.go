@@ -119,3 +119,19 @@ func BenchmarkReload(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkRecordJSON(b *testing.B) {
+	set := mustLoad(b, Layer{File: "b.yaml", Data: []byte("policies: {preset: modern}")})
+	w := benchWorld(set, 2, 2, "priority", "fill-first")
+	rec := &Record{
+		At: testNow(), Req: w.req, Key: w.key, Sys: w.sys, Cfg: w.cfg, Guard: w.guard, Combo: w.combo, Attempt: w.attempt, Targets: w.targets,
+		Accounts: map[string][]*Account{"p0/m": w.accounts}, Profiles: map[string]*Profile{"p0/m": w.profile}, Usage: w.usage,
+		Budgets: map[string]BudgetState{"key:k1/usd/day": {Spent: 3, Est: 0.01}},
+	}
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = rec.AppendJSON(dst[:0])
+	}
+	b.SetBytes(int64(len(dst)))
+}

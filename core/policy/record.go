@@ -118,7 +118,7 @@ func (r *Record) ObserveBudget(look func(BudgetQuery) BudgetState) func(BudgetQu
 
 func (q BudgetQuery) key() string { return q.Scope + "/" + q.Unit + "/" + q.Period }
 
-// recordJSON is the wire form of a Record.
+// recordJSON is the wire form of a Record as it is read; encode.go writes it.
 type recordJSON struct {
 	Now      string                      `json:"now,omitempty"`
 	Req      map[string]any              `json:"req,omitempty"`
@@ -157,81 +157,6 @@ type failureJSON struct {
 	Err     map[string]any `json:"err"`
 	Breaker map[string]any `json:"breaker,omitempty"`
 	Attempt map[string]any `json:"attempt,omitempty"`
-}
-
-// MarshalJSON writes what differs from an unknown fact.
-func (r *Record) MarshalJSON() ([]byte, error) {
-	out := recordJSON{
-		Req: r.requestFacts(), Key: changed(r.Key, NewKey()), Sys: changed(r.Sys, &Sys{}), Cfg: changed(r.Cfg, NewCfg()),
-		Guard: changed(r.Guard, &Guard{}), Combo: changed(r.Combo, &Combo{Size: 1}), Attempt: changed(r.Attempt, &Attempt{N: 1}),
-		Spend: r.Spend, Requests: r.Requests, Tokens: r.Tokens, Banned: r.Banned,
-		Served: r.Served, Account: r.ServedAccount, CostUSD: r.CostUSD,
-	}
-	if r.Usage != nil {
-		m := changed(r.Usage, &Usage{})
-		if m == nil {
-			m = map[string]any{}
-		}
-		out.Usage = &m
-	}
-	if !r.At.IsZero() {
-		out.Now = r.At.UTC().Format(time.RFC3339Nano)
-	}
-	for _, t := range r.Targets {
-		out.Targets = append(out.Targets, changed(t, NewTarget()))
-	}
-	if len(r.Accounts) > 0 {
-		out.Accounts = map[string][]map[string]any{}
-		for id, list := range r.Accounts {
-			for _, a := range list {
-				out.Accounts[id] = append(out.Accounts[id], changed(a, NewAccount()))
-			}
-		}
-	}
-	if len(r.Profiles) > 0 {
-		out.Profiles = map[string]map[string]any{}
-		for id, p := range r.Profiles {
-			out.Profiles[id] = changed(p, NewProfile(p.Kind))
-		}
-	}
-	if len(r.Budgets) > 0 {
-		out.Budgets = map[string]budgetJSON{}
-		for k, b := range r.Budgets {
-			out.Budgets[k] = budgetJSON{b.Spent, b.Reserved, b.Est, b.ResetMS}
-		}
-	}
-	if len(r.Locks) > 0 {
-		out.Locks = map[string]map[string]any{}
-		for k, l := range r.Locks {
-			out.Locks[k] = changed(&l, &Lock{})
-		}
-	}
-	for _, f := range r.Failures {
-		out.Failures = append(out.Failures, failureJSON{
-			f.Target, f.Account, changed(f.Err, NewErr(0)), changed(f.Breaker, &BreakerState{State: "closed"}), changed(f.Attempt, &Attempt{N: 1}),
-		})
-	}
-	return json.Marshal(out)
-}
-
-// requestFacts lists the facts of the request that may be stored.
-func (r *Record) requestFacts() map[string]any {
-	m := changed(r.Req, NewReq())
-	if !r.KeepTexts {
-		for _, name := range []string{"body", "first_text", "user_text", "last_text", "last_user_text"} {
-			delete(m, name)
-		}
-	}
-	if headers, ok := m["headers"].(map[string]string); ok {
-		kept := make(map[string]string, len(headers))
-		for k, v := range headers {
-			if !isCredential(k) {
-				kept[k] = v
-			}
-		}
-		m["headers"] = kept
-	}
-	return m
 }
 
 // isCredential tells whether a header may carry a secret.
@@ -341,49 +266,4 @@ func (r *Record) fillByID(in recordJSON, fill func(string, any, map[string]any))
 		fill("locks."+k, &l, m)
 		r.Locks[k] = l
 	}
-}
-
-// changed lists the fields of a fact that differ from the usual ones, by the
-// names expressions use; nil if there are none.
-func changed[T any](v, usual *T) map[string]any {
-	if v == nil {
-		return nil
-	}
-	return changedFields(reflect.ValueOf(v).Elem(), reflect.ValueOf(usual).Elem())
-}
-
-func changedFields(v, usual reflect.Value) map[string]any {
-	var out map[string]any
-	put := func(k string, x any) {
-		if out == nil {
-			out = map[string]any{}
-		}
-		out[k] = x
-	}
-	for i := 0; i < v.NumField(); i++ {
-		tag := v.Type().Field(i).Tag.Get("expr")
-		if tag == "" || tag == "-" {
-			continue
-		}
-		f, u := v.Field(i), usual.Field(i)
-		switch f.Kind() {
-		case reflect.Struct:
-			if m := changedFields(f, u); m != nil {
-				put(tag, m)
-			}
-		case reflect.Map, reflect.Slice:
-			if f.Len() > 0 {
-				put(tag, f.Interface())
-			}
-		case reflect.Pointer:
-			if !f.IsNil() {
-				put(tag, f.Elem().Interface())
-			}
-		default:
-			if !f.Equal(u) {
-				put(tag, f.Interface())
-			}
-		}
-	}
-	return out
 }
