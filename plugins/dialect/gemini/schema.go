@@ -258,7 +258,7 @@ func (c *cleaner) path() []string {
 // reference inlines a reference into the same document (G-2). A reference met again
 // on its own path, or one that leads nowhere, becomes a hint.
 func (c *cleaner) reference(n *node, ref string, depth int) {
-	target := lookup(c.root, ref)
+	target := c.lookup(ref)
 	for _, seen := range c.refs {
 		if seen == ref {
 			n.hint(target, ref)
@@ -295,20 +295,20 @@ func (n *node) hint(target []byte, ref string) {
 }
 
 // lookup resolves a JSON pointer written as a URI fragment; nil if it leads nowhere.
-func lookup(root []byte, ref string) []byte {
+func (c *cleaner) lookup(ref string) []byte {
 	if ref == "#" {
-		return root
+		return c.root
 	}
 	path, ok := strings.CutPrefix(ref, "#/")
 	if !ok {
 		return nil
 	}
-	v := root
+	v := c.root
 	for seg := range strings.SplitSeq(path, "/") {
 		seg = strings.ReplaceAll(strings.ReplaceAll(seg, "~1", "/"), "~0", "~")
 		switch jsn.KindOf(v) {
 		case jsn.Obj:
-			v = jsn.Get(v, seg)
+			v = c.member(v, seg)
 		case jsn.Arr:
 			v = element(v, seg)
 		default:
@@ -316,6 +316,19 @@ func lookup(root []byte, ref string) []byte {
 		}
 	}
 	return v
+}
+
+// member returns the member of a name, which may stand behind a body token.
+func (c *cleaner) member(v []byte, name string) []byte {
+	if got := jsn.Get(v, name); got != nil {
+		return got
+	}
+	for it := jsn.Object(v); it.Next(); {
+		if key := it.RawKey(); c.tokens.Has(key) && c.tokens.Decode(key) == name {
+			return it.Value()
+		}
+	}
+	return nil
 }
 
 func element(v []byte, index string) []byte {
