@@ -47,6 +47,9 @@ func pluginProvider(p host.Part) catalog.PluginProvider {
 		}
 		out.Auth = authKinds(own.Auth)
 	}
+	if len(out.Auth) == 0 && p.Kind == host.KindExecutor && !p.Local {
+		out.Auth = []string{"api_key"} // an executor that answers from elsewhere
+	}
 	out.Models = pluginModels(p.Models)
 	return out
 }

@@ -3,33 +3,24 @@
 set -euo pipefail
 source "$(dirname "$0")/../gateway.sh"
 
-start_gateway # it plays the provider: its models answer offline
-PROVIDER=$URL
-
 mkdir "$WORK/plugins"
 CONFIG=$WORK/omniroute.yaml
 echo "plugins: {dir: $WORK/plugins}" >"$CONFIG"
 start_gateway "$CONFIG"
+omniroute() { "$OMNIROUTE" "$@" --config "$CONFIG" --data-dir "$DATA"; }
 
-echo "-- build, pack, drop"
+echo "-- build and pack"
 (cd "$ROOT" && GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o "$WORK/acme.wasm" ./examples/plugin)
-"$OMNIROUTE" plugin pack "$WORK/acme.wasm"
+omniroute plugin pack "$WORK/acme.wasm"
+
+echo "-- drop it in: the running gateway has a new provider"
 mv "$WORK/acme.wasm" "$WORK/plugins/acme.wasm"
+until_true omniroute provider add acme --key sk-acme-0123456789
+omniroute provider models acme | expect acme/acme-large
+curl -fsS "$URL/v1/models" | expect '"acme/acme-large"' >/dev/null
+omniroute plugin list | expect acme.wasm
 
-echo "-- an account, and where the provider is"
-cat >>"$CONFIG" <<YAML
-providers:
-  acme:
-    base_urls: [$PROVIDER/v1]
-    allow_private: true
-    models: [{id: acme-large, upstream_id: demo/echo}]
-    accounts: [{name: main, api_key: sk-acme-0123456789}]
-YAML
-
-ask() {
-	curl -fsS "$URL/v1/chat/completions" -H 'Content-Type: application/json' \
-		-d '{"model": "acme/acme-large", "seed": 7, "messages": [{"role": "user", "content": "Hello, plugin"}]}'
-}
-until_true ask
-ask | expect 'Hello, plugin'
-"$OMNIROUTE" plugin list --config "$CONFIG" --data-dir "$DATA" | expect acme
+echo "-- take it out: it is gone"
+rm "$WORK/plugins/acme.wasm"
+gone() { ! curl -fsS "$URL/v1/models" | grep -q acme/acme-large; }
+until_true gone

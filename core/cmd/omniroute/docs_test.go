@@ -22,6 +22,31 @@ func TestReferenceOfCommandsIsFresh(t *testing.T) {
 	fresh(t, "../../../docs/cli.md", commandReference((&app{}).root()))
 }
 
+// The rules that the README shows compile, and their tests pass.
+func TestPolicyOfTheREADME(t *testing.T) {
+	page, err := os.ReadFile("../../../README.md")
+	require.NoError(t, err)
+	_, block, ok := strings.Cut(string(page), "```yaml\npolicies:")
+	require.True(t, ok)
+	block, _, _ = strings.Cut(block, "```")
+	s := newShell(t, "")
+	file := s.write("readme.yaml", "policies:"+block)
+	require.Contains(t, s.yes("policy", "check", file), "2 rules")
+	require.Contains(t, s.yes("policy", "test", file), "1 passed, 0 failed")
+}
+
+// The plugin that the README shows is the one that examples/plugin builds and tests.
+func TestPluginOfTheREADME(t *testing.T) {
+	page, err := os.ReadFile("../../../README.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("../../../examples/plugin/main.go")
+	require.NoError(t, err)
+	_, body, ok := strings.Cut(string(source), "var acme")
+	require.True(t, ok)
+	body, _, _ = strings.Cut(body, "func main")
+	require.Contains(t, string(page), "var acme"+body)
+}
+
 func fresh(t *testing.T, path string, want []byte) {
 	t.Helper()
 	if *update {
