@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"runtime"
+	"strconv"
 
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
@@ -12,6 +13,7 @@ import (
 type Module struct {
 	name, version string
 	parts         []Part
+	handles       int
 
 	translator translator // nil in a module without dialects
 	executors  map[string]Executor
@@ -55,6 +57,13 @@ func Bundle(name, version string, parts ...Part) *Module {
 
 // Module implements [Source].
 func (m *Module) Module() *Module { return m }
+
+// Handles asks for that many open streams per instance, for a module whose
+// streams need little memory. The gateway's default is 256.
+func (m *Module) Handles(n int) *Module {
+	m.handles = n
+	return m
+}
 
 // Dialect makes a part of a wire format: with it the module translates between
 // that format, the hub form and every other format of the module.
@@ -183,6 +192,10 @@ func (m *Module) Manifest() []byte {
 	}
 	b = append(b, ']')
 	b = caps.append(b)
+	if m.handles > 0 {
+		b = strconv.AppendInt(append(b, `,"limits":{"handles":`...), int64(m.handles), 10)
+		b = append(b, '}')
+	}
 	b = append(b, `,"isolation":"shared","recovery":"replay"`...)
 	b = m.schema.append(b)
 	return append(b, '}')

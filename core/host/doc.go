@@ -12,14 +12,20 @@
 //
 // Files:
 //
-//	host.go       Open, Close, the current generation
-//	load.go       file -> verified module; trust rules
-//	watch.go      plugin directory -> new generation
-//	generation.go routing of translations and parts within one generation
-//	pool.go       instances of one module: shards, recycling
-//	instance.go   one instance: calls, limits, traps
-//	stream.go     stream handles and their replay after a trap
-//	wasi.go       the few system calls a guest may make
-//	imports.go    the functions of the ABI a guest may call
-//	plan.go fill.go result.go executor.go   effects and their secrets
+//	host.go        Open, Close, the current generation
+//	load.go        file -> verified module; trust rules
+//	manifest.go    what a plugin says about itself
+//	pack.go        provider packs (*.provider.yaml)
+//	watch.go       plugin folder -> new generation
+//	generation.go  which module serves which part; routes between formats
+//	runtime.go     wazero: compile cache, memory limits
+//	pool.go        instances of one module: shards, recycling, rest
+//	instance.go    one instance: calls, limits, traps
+//	translate.go   requests, answers, error bodies
+//	stream.go      stream handles and their replay after a trap
+//	executor.go    plans and verdicts, NEED rounds; memo.go remembers plans
+//	decode.go      plans and local answers out of records
+//	fill.go        secrets and auth directives; edits of the body
+//	imports.go     the functions of the ABI a guest may call
+//	wasi.go        the few system calls a guest may make
 package host

@@ -21,8 +21,8 @@ func drop(t testing.TB, dir, name string, content []byte) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o644))
 }
 
-// renamed is the echo guest under another manifest version, so that its file
-// is different but its code the same length.
+// reversion is a guest under another version of the same length, in manifest
+// and code.
 func reversion(t testing.TB, wasm []byte, from, to string) []byte {
 	t.Helper()
 	require.Equal(t, len(from), len(to))

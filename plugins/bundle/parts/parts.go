@@ -33,5 +33,5 @@ func Module() *sdk.Module {
 		sdk.Dialect(ollama.New()),
 		executor.New(),
 		demo.New(),
-	)
+	).Handles(2048)
 }

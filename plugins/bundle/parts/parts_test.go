@@ -16,10 +16,12 @@ func TestManifest(t *testing.T) {
 		Name     string
 		ABI      string `json:"abi"`
 		Provides []struct{ Kind, ID string }
+		Limits   struct{ Handles int }
 	}
 	require.NoError(t, json.Unmarshal(parts.Module().Manifest(), &m))
 	require.Equal(t, "omniroute/core", m.Name)
 	require.Equal(t, "1.0", m.ABI)
+	require.Equal(t, 2048, m.Limits.Handles)
 	seen := map[string]bool{}
 	for _, p := range m.Provides {
 		require.False(t, seen[p.Kind+p.ID], "%s twice", p.ID)
