@@ -183,10 +183,7 @@ func (w *requestWriter) part(dst []byte, p *hub.Part) []byte {
 		}
 		name := m.Name
 		if len(name) == 0 {
-			name = jsn.Lit("file")
-			if w.req.Source == "claude" {
-				name = jsn.Lit("document.pdf")
-			}
+			name = jsn.Lit(media.FileName(m))
 		}
 		dst = jsn.AppendStrMember(dst, "filename", name)
 		dst = append(jsn.AppendKey(dst, "file_data"), '"')

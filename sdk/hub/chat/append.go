@@ -33,7 +33,7 @@ func AppendPart(dst []byte, p *hub.Part) []byte {
 		if len(p.Media.Name) > 0 {
 			dst = jsn.AppendStr(dst, p.Media.Name)
 		} else {
-			dst = jsn.AppendString(dst, media.FileName(p.Media.MIME))
+			dst = jsn.AppendString(dst, media.FileName(p.Media))
 		}
 		dst = append(jsn.AppendKey(dst, "file_data"), '"')
 		dst = media.AppendDataURL(dst, p.Media.MIME, p.Media.Data)

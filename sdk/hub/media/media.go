@@ -237,9 +237,9 @@ func Refuse(c *hub.Ctx, r *hub.Request, takes func(m *hub.Message, p *hub.Part) 
 	return nil
 }
 
-// FileName is the name of a document that came without one.
-func FileName(mime string) string {
-	if mime == "application/pdf" {
+// FileName is the name of a document that came without one (M-2).
+func FileName(m *hub.Media) string {
+	if m.MIME == "application/pdf" && m.Type != "input_file" {
 		return "document.pdf"
 	}
 	return "file"
