@@ -150,6 +150,21 @@ func BasicAuth(user, password string) Auth {
 // NoAuth sends no credential.
 func NoAuth() Auth { return Auth{directive: "none"} }
 
+// appendTo writes the elements of a manifest's "auth": which kinds of
+// credential an account needs, none for [NoAuth].
+func (a Auth) appendTo(b []byte) []byte {
+	if len(a.secrets) == 0 {
+		return b
+	}
+	kind := "api_key"
+	if a.secrets[0] == "access_token" {
+		kind = "oauth"
+	}
+	apply, _, _ := strings.Cut(a.directive, ":")
+	b = append(append(b, `{"type":`...), Quote(kind)...)
+	return append(append(append(b, `,"apply":`...), Quote(apply)...), '}')
+}
+
 // String returns the directive.
 func (a Auth) String() string { return a.directive }
 

@@ -127,11 +127,11 @@ func (p *ProviderPart) Module() *Module { return Bundle(p.name, p.version, p) }
 
 func (p *ProviderPart) register(m *Module) {
 	m.schema = append(m.schema, p.settings...)
-	var ex Executor = providerExecutor{p}
+	x := &providerExecutor{p: p, own: map[string]override{}}
+	m.executors[p.id] = x
 	if p.onFrame != nil {
-		ex = streamingProvider{providerExecutor{p}}
+		m.executors[p.id] = streamingProvider{x}
 	}
-	m.executors[p.id] = ex
 }
 
 // Provides implements [Part].
@@ -144,6 +144,7 @@ func (p *ProviderPart) Provides() []byte {
 	b = append(append(b, `,"dialect":`...), Quote(p.dialect)...)
 	b = append(b, `,"endpoints":["chat"]`...)
 	b = append(appendStrings(append(b, `,"base_urls":[`...), p.bases), ']')
+	b = append(p.auth.appendTo(append(b, `,"auth":[`...)), ']')
 	b = append(append(b, `,"framing":`...), Quote(Framing(p.dialect))...)
 	if p.onFrame == nil {
 		b = append(b, `,"stream":"passthrough"`...)
@@ -193,10 +194,35 @@ func (m Model) append(b []byte) []byte {
 }
 
 // providerExecutor runs a ProviderPart.
-type providerExecutor struct{ p *ProviderPart }
+type providerExecutor struct {
+	p   *ProviderPart
+	own map[string]override // by provider id
+}
+
+// override is what the operator's profile of a provider sets in place of the
+// plugin's own.
+type override struct {
+	bases   []string
+	headers []abi.Header
+}
+
+// Configure implements [Configurer]: base_urls and headers of the profile win.
+func (x *providerExecutor) Configure(c *Ctx, profile []byte) (abi.BodyKind, error) {
+	var o override
+	root := JSON(profile).Get("")
+	root.Get("base_urls").Each(func(v JSON) { o.bases = append(o.bases, v.Text()) })
+	root.Get("headers").Members(func(name string, v JSON) {
+		o.headers = append(o.headers, abi.Header{Name: name, Value: v.Text()})
+	})
+	x.own[c.Provider] = o
+	if x.p.needsBody {
+		return abi.BodySkeleton, nil
+	}
+	return abi.BodyNone, nil
+}
 
 // Plan implements [Executor].
-func (x providerExecutor) Plan(c *Ctx, p *Plan) error {
+func (x *providerExecutor) Plan(c *Ctx, p *Plan) error {
 	endpoint := c.Endpoint
 	if endpoint == "" {
 		endpoint = "chat"
@@ -205,10 +231,18 @@ func (x providerExecutor) Plan(c *Ctx, p *Plan) error {
 	if !ok {
 		return &abi.ErrorRecord{Message: "the provider has no endpoint " + endpoint, Class: "client", Scope: string(ThisRequest), Status: 404, Fallback: true}
 	}
-	for _, base := range x.p.bases {
+	own := x.own[c.Provider]
+	bases := own.bases
+	if len(bases) == 0 {
+		bases = x.p.bases
+	}
+	for _, base := range bases {
 		p.URLs = append(p.URLs, strings.TrimSuffix(base, "/")+strings.ReplaceAll(path, "{model}", c.Model))
 	}
 	for _, h := range x.p.headers {
+		p.Header(h.Name, h.Value)
+	}
+	for _, h := range own.headers {
 		p.Header(h.Name, h.Value)
 	}
 	p.Auth, p.Framing = x.p.auth, Framing(x.p.dialect)
@@ -222,14 +256,14 @@ func (x providerExecutor) Plan(c *Ctx, p *Plan) error {
 }
 
 // Result implements [Executor].
-func (x providerExecutor) Result(c *Ctx, r *Result) (Verdict, error) {
+func (x *providerExecutor) Result(c *Ctx, r *Result) (Verdict, error) {
 	if x.p.onResult == nil {
 		return Default(r), nil
 	}
 	return x.p.onResult(c, r), nil
 }
 
-type streamingProvider struct{ providerExecutor }
+type streamingProvider struct{ *providerExecutor }
 
 // OpenStream implements [Streamer].
 func (x streamingProvider) OpenStream(*Ctx) (FrameHandler, error) {

@@ -45,7 +45,7 @@ func TestProviderCases(t *testing.T) { plugintest.Run(t, acme(), "testdata") }
 func TestProviderManifest(t *testing.T) {
 	require.JSONEq(t, `{"schema":1,"name":"acme/acme-llm","version":"1.2.0","abi":"1.0","features":["skeleton"],
 		"provides":[{"kind":"executor","id":"acme","alias":["ac"],"dialect":"openai","endpoints":["chat"],
-			"base_urls":["https://api.acme.example/v1"],"framing":"sse","stream":"frames","body":"none",
+			"base_urls":["https://api.acme.example/v1"],"auth":[{"type":"api_key","apply":"bearer"}],"framing":"sse","stream":"frames","body":"none",
 			"models":[{"id":"acme-large","context":131072,"max_output":8192,"tools":true,"images":false,"reasoning":false}]}],
 		"capabilities":{"http":{"hosts":["api.acme.example","*.cdn.acme.example"],"reason":"inference"},
 			"secrets":{"use":["api_key"],"reason":"authentication"}},
@@ -89,6 +89,30 @@ func TestConfiguration(t *testing.T) {
 	out, _ := call(m, abi.OpExPlan, 0, `{"Model":"m"}`)
 	require.Contains(t, out["Plan"].(map[string]any)["PlanHeader"], "Value")
 	require.Equal(t, "us", out["Plan"].(map[string]any)["PlanHeader"].(map[string]any)["Value"])
+}
+
+func TestProfileWinsOverThePlugin(t *testing.T) {
+	m := acme().Module()
+	out, isError := call(m, abi.OpConfigure, 0, `{"Part":"acme","Provider":"mine","Config":{"base_urls":["http://127.0.0.1:1/v1/"],"headers":{"X-Mine":"1"}}}`)
+	require.False(t, isError)
+	require.EqualValues(t, abi.BodyNone, out["Needs"])
+	out, _ = call(m, abi.OpExPlan, 0, `{"Part":"acme","Provider":"mine","Model":"m"}`)
+	plan := out["Plan"].(map[string]any)
+	require.Equal(t, "http://127.0.0.1:1/v1/chat/completions", plan["PlanURL"])
+	require.Contains(t, plan["PlanHeader"], map[string]any{"Name": "X-Mine", "Value": "1"})
+	out, _ = call(m, abi.OpExPlan, 0, `{"Part":"acme","Provider":"other","Model":"m"}`)
+	require.Equal(t, "https://api.acme.example/v1/chat/completions", out["Plan"].(map[string]any)["PlanURL"])
+}
+
+func TestAuthInTheManifest(t *testing.T) {
+	for want, a := range map[string]sdk.Auth{
+		`[]`: sdk.NoAuth(), `[{"type":"oauth","apply":"bearer"}]`: sdk.Bearer("access_token"),
+		`[{"type":"api_key","apply":"header"}]`: sdk.HeaderAuth("x-api-key", "api_key", ""),
+	} {
+		var p struct{ Auth json.RawMessage }
+		require.NoError(t, json.Unmarshal(sdk.Provider("a/b", "1").Auth(a).Provides(), &p))
+		require.Equal(t, want, string(p.Auth))
+	}
 }
 
 func TestUnsupportedOperations(t *testing.T) {

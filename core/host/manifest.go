@@ -32,6 +32,7 @@ type provided struct {
 	Kind       Kind            `json:"kind"`
 	ID         string          `json:"id"`
 	Alias      []string        `json:"alias"`
+	Name       string          `json:"name"`
 	Dialect    string          `json:"dialect"`
 	From       string          `json:"from"`
 	To         string          `json:"to"`
@@ -39,6 +40,7 @@ type provided struct {
 	Endpoints  []string        `json:"endpoints"`
 	BaseURL    string          `json:"base_url"`
 	BaseURLs   []string        `json:"base_urls"`
+	Auth       json.RawMessage `json:"auth"`
 	Framing    string          `json:"framing"`
 	Stream     string          `json:"stream"` // passthrough | frames
 	Body       string          `json:"body"`   // none | meta | skeleton | full
@@ -190,6 +192,26 @@ func (p *provided) part(m *manifest, file string) Part {
 	return Part{
 		Kind: p.Kind, ID: p.ID, Plugin: m.Name, Version: m.Version, File: file, State: StateActive,
 		Alias: p.Alias, Dialect: p.Dialect, From: p.From, To: p.To, Directions: p.Directions,
-		Endpoints: p.Endpoints, Local: p.Local, Models: p.Models,
+		Endpoints: p.Endpoints, Local: p.Local, Models: p.Models, Profile: p.profile(),
 	}
+}
+
+// profile is what an executor's manifest says of the provider it serves; nil
+// for one that only serves providers described elsewhere.
+func (p *provided) profile() json.RawMessage {
+	if p.Kind != KindExecutor || len(p.BaseURLs) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(struct {
+		ID       string          `json:"id"`
+		Name     string          `json:"name,omitempty"`
+		Format   string          `json:"format,omitempty"`
+		Executor string          `json:"executor"`
+		BaseURLs []string        `json:"base_urls"`
+		Auth     json.RawMessage `json:"auth,omitempty"`
+	}{p.ID, p.Name, p.Dialect, p.ID, p.BaseURLs, p.Auth})
+	if err != nil { // auth came out of a JSON document, so it is one
+		return nil
+	}
+	return raw
 }

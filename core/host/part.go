@@ -41,8 +41,10 @@ type Part struct {
 	Local      bool     `json:"local,omitempty"` // answers by itself, without an account
 
 	// Models and Profile are data for the catalogue: the models array of the
-	// manifest and, for providers, the whole pack as JSON in the field names of
-	// providers.yaml.
+	// manifest, and the provider in the field names of providers.yaml: a whole
+	// pack, or what an executor's manifest says (id, name, format, base_urls,
+	// auth; "auth": [] = it takes no credential). nil for an executor that
+	// brings no provider of its own.
 	Models  json.RawMessage `json:"models,omitempty"`
 	Profile json.RawMessage `json:"profile,omitempty"`
 }

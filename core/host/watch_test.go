@@ -223,6 +223,11 @@ func TestProviderPack(t *testing.T) {
 	}
 }
 
+func TestExecutorBringsItsProvider(t *testing.T) {
+	h := open(t, Options{Core: packed(t, echoGuest)})
+	require.JSONEq(t, `{"id":"echo","format":"openai","executor":"echo","base_urls":["https://echo.example/v1"],"auth":[{"type":"api_key","apply":"bearer"}]}`, string(h.Parts()[0].Profile))
+}
+
 func TestCloseStopsEverything(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	h, err := Open(context.Background(), Options{Core: packed(t, echoGuest), Dir: t.TempDir(), CacheDir: cacheDir(t)})
