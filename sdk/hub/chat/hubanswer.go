@@ -130,7 +130,7 @@ type hubDecoder struct {
 	d    *decoder
 	out  hub.Chunk
 	stop jsn.Str
-	nat  string
+	nat  *string // nil = not said
 	emit func(*hub.Chunk)
 }
 
@@ -152,7 +152,8 @@ func (h *hubDecoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 		return
 	}
 	if s := jsn.StrOf(jsn.Get(omni, "native_finish")); s != nil {
-		h.nat = s.String()
+		native := s.String()
+		h.nat = &native
 	}
 	if s := jsn.StrOf(jsn.Get(omni, "stop_sequence")); s != nil {
 		h.stop = append(jsn.Str{}, s...)
@@ -193,8 +194,8 @@ func (h *hubDecoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 // pass completes the finish chunk by what x_omni said.
 func (h *hubDecoder) pass(ch *hub.Chunk) {
 	if ch.Kind == hub.ChunkFinish {
-		if h.nat != "" {
-			ch.Native = h.nat
+		if h.nat != nil {
+			ch.Native = *h.nat
 		}
 		ch.StopSequence = h.stop
 	}
