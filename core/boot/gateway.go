@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,6 +100,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	g.serve()
 	g.watch(ctx)
 	g.greet()
+	g.actor(debug.FreeOSMemory) // compiling and opening need far more than serving
 	return g, nil
 }
 

@@ -75,7 +75,12 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		if json.Unmarshal(text, &f) != nil || f.Code == "" {
 			return fmt.Errorf("the running gateway answered %s", resp.Status)
 		}
-		return fault.New(f.Code, f.Message)
+		if f.Code == fault.Internal { // not a refusal: what the gateway stumbled over
+			return errors.New(f.Message)
+		}
+		e := fault.New(f.Code, f.Message)
+		e.Status = f.Status
+		return e
 	}
 	if out == nil {
 		return nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
+
+	"github.com/omniroute/omniroute/core/fault"
 )
 
 // Exit codes of every verb.
@@ -55,7 +57,11 @@ func run(ctx context.Context, a *app, args []string) int {
 		fmt.Fprintf(a.err, "omniroute: %v\nSee 'omniroute help'.\n", err)
 		return exitUsage
 	}
-	fmt.Fprintf(a.err, "omniroute: %v\n", err)
+	text := err.Error()
+	if e := fault.As(err); e != nil && e.Cause == nil {
+		text = e.Message // its code is for programs
+	}
+	fmt.Fprintf(a.err, "omniroute: %s\n", text)
 	return exitNo
 }
 

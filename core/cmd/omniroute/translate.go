@@ -217,7 +217,7 @@ func (a *app) printOutcome(o cases.Outcome) error {
 		Events []outEvent      `json:"events,omitempty"`
 		Error  *outError       `json:"error,omitempty"`
 	}{body, events, failed}
-	text, err := json.MarshalNoEscape(line)
+	text, err := json.MarshalWithOption(line, json.DisableHTMLEscape())
 	if err != nil {
 		return err
 	}
@@ -282,7 +282,7 @@ func (a *app) batch(ctx context.Context, tr *guest.Translator) error {
 				fmt.Fprintf(a.err, "line %d: %v\n", n, failed)
 				answer = unusable(text, failed)
 			}
-			text, err := json.MarshalNoEscape(answer)
+			text, err := json.MarshalWithOption(answer, json.DisableHTMLEscape())
 			if err != nil {
 				return err
 			}
