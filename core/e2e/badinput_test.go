@@ -29,7 +29,7 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	up := fake.Start(fake.Options{})
 	t.Cleanup(up.Close)
-	g := serve(t, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase()}, node{id: "claudelab", dialect: "claude", url: up.URL}))
+	g := serve(t, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase()}, node{id: "claudelab", dialect: "claude", url: up.URL})+freely)
 	deep := strings.Repeat("[", 100_000)
 	tests := []struct {
 		name, body string
@@ -132,7 +132,7 @@ func TestLargeBody(t *testing.T) {
 	t.Parallel()
 	up := fake.Start(fake.Options{})
 	t.Cleanup(up.Close)
-	g := serve(t, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase()}, node{id: "claudelab", dialect: "claude", url: up.URL}))
+	g := serve(t, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase()}, node{id: "claudelab", dialect: "claude", url: up.URL})+freely)
 	big := strings.Repeat("All work and no play. \\n\\u00e4 ", 600_000)
 	for _, target := range []string{"lab", "claudelab"} {
 		up.Reset()

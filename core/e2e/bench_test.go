@@ -45,7 +45,7 @@ func BenchmarkLoopback(b *testing.B) {
 		up.Reset()
 		return fake.Reply{Text: "done"}
 	})
-	g := serve(b, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase(), models: []string{"m"}}))
+	g := serve(b, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase(), models: []string{"m"}})+freely)
 	small := fmt.Appendf(nil, `{"model":"lab/m","messages":[{"role":"user","content":%q}]}`, strings.Repeat("a word ", 130))
 	agent := agentBody("lab/m", 220_000)
 	client := &http.Client{Transport: &http.Transport{}}

@@ -6,5 +6,6 @@
 //
 // The compiled plugins are cached in .cache/e2e of the repository and shared by
 // all gateways of all runs. `go test -short` skips everything here.
-// OMNIROUTE_E2E_RACE=1 builds the binary with the race detector.
+// OMNIROUTE_E2E_RACE=1 builds the binary with the race detector;
+// OMNIROUTE_E2E_BINARY names a binary to test instead of building one.
 package e2e

@@ -20,7 +20,7 @@ import (
 const quick = `policies:
   timeouts:
     - {id: quick, connect: 3s, headers: 2s, first_event: 2s, idle: 2s}
-`
+` + unthrottled
 
 // trouble is a way in which the first provider fails.
 type trouble struct {
@@ -129,7 +129,7 @@ func TestFallOverToTheNextAccount(t *testing.T) {
 		}
 		return fake.Reply{Text: "served for " + r.Key()}
 	})
-	g := serve(t, providers(node{id: "pool", dialect: "openai", url: up.OpenAIBase(), accounts: []string{"sk-first", "sk-second"}}))
+	g := serve(t, providers(node{id: "pool", dialect: "openai", url: up.OpenAIBase(), accounts: []string{"sk-first", "sk-second"}})+freely)
 	for range 3 {
 		got, err := newOpenAI(g, ask{model: "pool/m"}).say(context.Background(), "hi", nil)
 		require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestExhausted(t *testing.T) {
 		}
 	}
 	up.Otherwise(byPrefix(replies))
-	g := serve(t, providers(nodes...))
+	g := serve(t, providers(nodes...)+freely)
 	types := map[string]map[int]string{
 		"openai": {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error", 422: "invalid_request_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"},
 		"claude": {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error", 422: "invalid_request_error", 429: "rate_limit_error", 500: "api_error", 503: "overloaded_error", 529: "overloaded_error"},
@@ -358,7 +358,7 @@ func TestDisconnect(t *testing.T) {
 		}
 		return replies[prefix]
 	})
-	g := serve(t, providers(nodes...))
+	g := serve(t, providers(nodes...)+freely)
 	t.Run("hang up", func(t *testing.T) { hangUps(t, g, up, nodes) })
 	var out string
 	g.eventually(func() bool {
@@ -434,7 +434,7 @@ func TestOddButGoodAnswers(t *testing.T) {
 		}
 	}
 	up.Otherwise(byPrefix(replies))
-	g := serve(t, providers(nodes...))
+	g := serve(t, providers(nodes...)+freely)
 	for _, n := range nodes {
 		for client, open := range clients {
 			for _, stream := range []bool{false, true} {

@@ -117,7 +117,7 @@ func (g *gateway) start() {
 			g.t.Logf("output of the gateway:\n%s", tail(g.out.String(), 12000))
 		}
 	})
-	require.Eventually(g.t, g.ready, startLimit, tick, "the gateway did not become ready:\n%s", lazy(g.out.String))
+	g.within(startLimit, g.ready, "the gateway did not become ready")
 }
 
 // lazy is text that is made when it is printed.
@@ -136,8 +136,7 @@ func (g *gateway) ended() bool {
 
 func (g *gateway) ready() bool {
 	if g.ended() {
-		g.t.Errorf("the gateway ended at start")
-		g.t.FailNow()
+		g.t.Fatal("the gateway ended at start")
 	}
 	m := baseLine.FindStringSubmatch(g.out.String())
 	if m == nil {
@@ -240,7 +239,19 @@ func (g *gateway) open(ctx context.Context, method, path string, body io.Reader,
 
 func (g *gateway) eventually(ok func() bool, format string, args ...any) {
 	g.t.Helper()
-	require.Eventually(g.t, ok, waitLimit, tick, append([]any{format}, args...)...)
+	g.within(waitLimit, ok, format, args...)
+}
+
+// within polls in the goroutine of the test, so that ok may use require.
+func (g *gateway) within(limit time.Duration, ok func() bool, format string, args ...any) {
+	g.t.Helper()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for end := time.Now().Add(limit); !ok(); <-ticker.C {
+		if time.Now().After(end) {
+			g.t.Fatalf(format, args...)
+		}
+	}
 }
 
 func tail(s string, n int) string {
@@ -283,6 +294,13 @@ func (n node) yaml() string {
 	b.WriteString(n.extra)
 	return b.String()
 }
+
+// unthrottled switches off the preset's limits of one account, which would
+// otherwise pace a test to five requests a second; it belongs below policies.
+const unthrottled = "  limits:\n    - {id: apikey-default, enabled: false}\n"
+
+// freely is the policies section of tests that need nothing else.
+const freely = "policies:\n" + unthrottled
 
 // providers is the YAML of the providers section.
 func providers(nodes ...node) string {

@@ -45,9 +45,11 @@ func run(m *testing.M) (int, error) {
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return 0, err
 	}
-	binary = filepath.Join(dir, "omniroute")
-	if err := build(); err != nil {
-		return 0, err
+	if binary = os.Getenv("OMNIROUTE_E2E_BINARY"); binary == "" {
+		binary = filepath.Join(dir, "omniroute")
+		if err := build(); err != nil {
+			return 0, err
+		}
 	}
 	return m.Run(), nil
 }

@@ -86,7 +86,7 @@ func (a answer) text() string {
 
 func TestPluginFolder(t *testing.T) {
 	t.Parallel()
-	g := serve(t, "providers:\n  drop: {accounts: [{name: a, api_key: sk-x}]}\n")
+	g := serve(t, "providers:\n  drop: {accounts: [{name: a, api_key: sk-x}]}\n"+freely)
 	require.NotEqual(t, http.StatusOK, g.chat("drop/local").Status)
 	require.NotContains(t, g.get("/v1/models").Body, "drop/local")
 
@@ -112,7 +112,7 @@ func TestPluginFolder(t *testing.T) {
 // dropped is a node whose requests go through the drop-in's executor.
 func dropped(up *fake.Server) string {
 	n := node{id: "drop", dialect: "openai", url: up.OpenAIBase(), models: []string{"m"}}
-	return strings.Replace(providers(n), "    dialect: openai\n", "", 1)
+	return strings.Replace(providers(n), "    dialect: openai\n", "", 1) + freely
 }
 
 // live are open streams that stand in the middle of their answer.

@@ -86,7 +86,7 @@ func TestPolicyReloadUnderLoad(t *testing.T) {
 		return fake.Reply{Text: prefix + "," + tag.Text}
 	})
 	rules := func(side string) string {
-		return orderRule(side) + fmt.Sprintf("  rewrite:\n    - {id: mark, set: {user: '%q'}}\n", side)
+		return orderRule(side) + unthrottled + fmt.Sprintf("  rewrite:\n    - {id: mark, set: {user: '%q'}}\n", side)
 	}
 	g := serve(t, twoTargets(up, rules("east")))
 	ctx, cancel := context.WithCancel(context.Background())

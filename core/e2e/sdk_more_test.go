@@ -157,7 +157,11 @@ func (c *geminiTalk) say(ctx context.Context, text string, results []result) (re
 			if cand.Content == nil {
 				continue
 			}
-			said.Parts = append(said.Parts, cand.Content.Parts...)
+			for _, p := range cand.Content.Parts {
+				if p.Text != "" || p.FunctionCall != nil || len(p.ThoughtSignature) > 0 {
+					said.Parts = append(said.Parts, p) // an empty text part may not be sent back
+				}
+			}
 			for _, p := range cand.Content.Parts {
 				switch {
 				case p.FunctionCall != nil:

@@ -31,7 +31,7 @@ const still = `policies:
 // provider protocol that the fakes speak.
 var (
 	clientFormats   = []string{"openai", "claude", "openai-responses", "gemini"}
-	providerFormats = []string{"openai", "claude", "openai-responses", "gemini", "ollama"}
+	providerFormats = []string{"openai", "claude", "openai-responses", "gemini"}
 )
 
 func contains(list []string, s string) bool {

@@ -96,9 +96,9 @@ func TestPlainBodies(t *testing.T) {
 	s := start(t, Options{})
 	want := map[string]string{
 		"openai":           `{"choices":[{"message":{"content":"I will look. äöü","reasoning_content":"let me think","tool_calls":[{"id":"call_a","function":{"arguments":{"$json":{"n":12345678901234567890}}}},{"function":{"arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":100,"prompt_tokens_details":{"cached_tokens":40}}}`,
-		"openai-responses": `{"status":"completed","output":[{"type":"reasoning","encrypted_content":{"$prefix":"fakesig"}},{"type":"message"},{"type":"function_call","call_id":"call_a"},{"call_id":"call_b"}],"usage":{"total_tokens":120}}`,
-		"claude":           `{"content":[{"type":"thinking","signature":{"$prefix":"fakesig"}},{"type":"text"},{"type":"tool_use","input":{"n":12345678901234567890}},{"type":"tool_use","input":{}}],"stop_reason":"tool_use","usage":{"input_tokens":60,"cache_read_input_tokens":40}}`,
-		"gemini":           `{"candidates":[{"content":{"parts":[{"thought":true},{"text":"I will look. äöü"},{"functionCall":{"name":"f"},"thoughtSignature":{"$prefix":"fakesig"}},{"functionCall":{"args":{}}}]},"finishReason":"STOP"}],"usageMetadata":{"thoughtsTokenCount":5,"totalTokenCount":120}}`,
+		"openai-responses": `{"status":"completed","output":[{"type":"reasoning","encrypted_content":{"$prefix":"fakesign"}},{"type":"message"},{"type":"function_call","call_id":"call_a"},{"call_id":"call_b"}],"usage":{"total_tokens":120}}`,
+		"claude":           `{"content":[{"type":"thinking","signature":{"$prefix":"fakesign"}},{"type":"text"},{"type":"tool_use","input":{"n":12345678901234567890}},{"type":"tool_use","input":{}}],"stop_reason":"tool_use","usage":{"input_tokens":60,"cache_read_input_tokens":40}}`,
+		"gemini":           `{"candidates":[{"content":{"parts":[{"thought":true},{"text":"I will look. äöü"},{"functionCall":{"name":"f"},"thoughtSignature":{"$prefix":"fakesign"}},{"functionCall":{"args":{}}}]},"finishReason":"STOP"}],"usageMetadata":{"thoughtsTokenCount":5,"totalTokenCount":120}}`,
 		"ollama":           `{"message":{"content":"I will look. äöü","thinking":"let me think","tool_calls":[{"function":{"arguments":{"city":"Oslo"}}},{}]},"done":true,"eval_count":20}`,
 	}
 	for _, tg := range targets {

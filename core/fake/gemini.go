@@ -153,7 +153,7 @@ func checkGeminiPart(r *Request, path, role string, p cases.Value) {
 	if n != 1 {
 		r.violate("%s: required oneof field 'data' must have one initialized field", path)
 	}
-	if sig := p.Str("thoughtSignature"); sig != "" && sig != "skip_thought_signature_validator" && !strings.HasPrefix(sig, "fakesig") {
+	if sig := p.Str("thoughtSignature"); sig != "" && sig != "skip_thought_signature_validator" && !strings.HasPrefix(sig, "fakesign") {
 		r.violate("Thought signature is not valid.")
 	}
 	if f, ok := p.Get("functionCall"); ok {

@@ -96,7 +96,7 @@ func checkItems(r *Request, items []cases.Value) {
 		case "reasoning":
 			r.only(item, path, "type", "id", "summary", "content", "encrypted_content", "status")
 			r.want(item, path, "summary", cases.Array)
-			if sig := item.Str("encrypted_content"); sig != "" && !strings.HasPrefix(sig, "fakesig") {
+			if sig := item.Str("encrypted_content"); sig != "" && !strings.HasPrefix(sig, "fakesign") {
 				r.violate("%s: the encrypted content could not be verified", path)
 			}
 		case "custom_tool_call", "custom_tool_call_output", "item_reference", "web_search_call":

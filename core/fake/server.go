@@ -360,7 +360,7 @@ func (s *Server) check(r *Request) {
 // Sign is the signature that the fakes give to a thinking text and expect back.
 func Sign(text string) string {
 	sum := sha256.Sum256([]byte("fake:" + text))
-	return "fakesig" + base64.StdEncoding.EncodeToString(sum[:18])
+	return "fakesign" + base64.StdEncoding.EncodeToString(sum[:18])
 }
 
 // RefusedURL is a base URL where nothing listens.
