@@ -20,11 +20,13 @@ func PolicyLayers(opt Options) ([]policy.Layer, error) {
 	return layers(conf), nil
 }
 
-// layers of rules that a configuration brings: its own section, then its includes.
+// layers of rules that a configuration brings: its own section, its includes, and what accounts, combos and
+// providers have of their own.
 func layers(snap *config.Snapshot) []policy.Layer {
 	list := make([]policy.Layer, 0, len(snap.Policies)+1)
 	for _, src := range snap.Policies {
-		l := policy.Layer{File: src.File, Data: src.Data, Node: src.Node, Level: policy.LevelFile}
+		l := policy.Layer{File: src.File, Data: src.Data, Node: src.Node, Level: policy.LevelFile,
+			Scope: policy.Scope{Account: src.Account, Combo: src.Combo, Provider: src.Provider}}
 		if !src.Included {
 			l.DefaultPreset = DefaultPreset
 			if src.Node == nil { // a file without rules has the preset alone

@@ -109,6 +109,8 @@ func (d *desk) ask(ctx context.Context, p *catalog.Provider, a *account.Account,
 		return reply{}, err
 	case planned.Local != nil:
 		return reply{local: true, status: planned.Local.Status, body: planned.Local.Body}, nil
+	case endpoint == "models" && p.ModelsURL != "" && planned.Send != nil:
+		planned.Send.URLs = []string{p.ModelsURL}
 	case planned.Send == nil:
 		return reply{}, fault.New(fault.NoCredentials, "the credential has to be refreshed first")
 	}

@@ -195,7 +195,7 @@ func (b *builder) configure(data *dataset, id string, c *config.Provider, from s
 	r := b.raws[id]
 	if r == nil {
 		if c.Dialect == "" {
-			b.problem(c.Pos, "unknown provider %q; a compatible server needs a dialect (openai, openai-responses, claude, gemini)", id)
+			b.problem(c.Pos, "unknown provider %q; a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)", id)
 			return
 		}
 		if len(c.BaseURLs) == 0 {
@@ -229,7 +229,10 @@ func nodeFrom(data *dataset, id string, c *config.Provider) raw {
 			r = copyRaw(p)
 		}
 	}
-	if c.Dialect == "openai-responses" {
+	switch c.Dialect {
+	case "ollama":
+		r["paths"] = map[string]any{"chat": "/api/chat", "chat_stream": "/api/chat", "models": "/api/tags"}
+	case "openai-responses":
 		path := r.child("node_types").child("responses").text("path")
 		r.sub("paths")["chat"], r.sub("paths")["chat_stream"] = path, path
 	}
@@ -241,8 +244,11 @@ func nodeFrom(data *dataset, id string, c *config.Provider) raw {
 	base := strings.TrimSuffix(c.BaseURLs[0], "/messages")
 	list := r.sub("models_list")
 	list["url"] = base + "/models"
-	if c.Dialect == "gemini" {
+	switch c.Dialect {
+	case "gemini":
 		list["url"] = tidyBases([]string{base}, "gemini")[0]
+	case "ollama":
+		list["url"] = base + "/api/tags"
 	}
 	return r
 }
@@ -308,6 +314,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 	if c := o.conf; c != nil {
 		p.Pos, p.Proxy, p.Timeouts, p.Tags, p.Meta = c.Pos, c.Proxy, c.Timeouts, c.Tags, c.Meta
 		p.AllowPrivate = c.AllowPrivate != nil && *c.AllowPrivate
+		p.ModelsURL = c.ModelsList.URL
 		p.Cooling = c.Cooling == nil || *c.Cooling
 	}
 	if p.Kind == "" {

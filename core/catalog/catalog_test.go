@@ -519,7 +519,7 @@ pricing: {override: {anthropic: {claude-3-5-sonnet-20241022: {output: 99, long_c
 
 func TestProviderProblems(t *testing.T) {
 	require.Equal(t, []string{
-		`2:3: unknown provider "opnai"; a compatible server needs a dialect (openai, openai-responses, claude, gemini)`,
+		`2:3: unknown provider "opnai"; a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)`,
 		`3:3: provider "lab" needs base_urls`,
 		`5:3: provider "both" is declared here and in the data directory; remove one of them`,
 		`4:3: the prefix "cc" of provider "clash" is already a name of provider "clash"`,

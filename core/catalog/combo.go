@@ -17,13 +17,17 @@ var Strategies = []string{
 	"strict-random", "lkgp", "context-optimized", "auto",
 }
 
+// roundRobinPlaces is how many requests run on one member of a round-robin combo
+// that says nothing else.
+const roundRobinPlaces = 3
+
 // maxComboDepth bounds how deep combos may be nested.
 const maxComboDepth = 3
 
 var comboName = regexp.MustCompile(`^[A-Za-z0-9_/.-]{1,100}$`)
 
 func defaultComboConfig() ComboConfig {
-	return ComboConfig{MaxRetries: 1, RetryDelay: 2 * time.Second, Timeout: 2 * time.Minute, ConcurrencyPerModel: 3, QueueTimeout: 30 * time.Second}
+	return ComboConfig{MaxRetries: 1, RetryDelay: 2 * time.Second, QueueTimeout: 30 * time.Second}
 }
 
 // addCombos checks all combos and expands those that never change.
@@ -82,6 +86,9 @@ func (b *builder) combo(name string, c config.Combo, from string) {
 	cfg := defaultComboConfig()
 	if f := b.in.Config; f != nil {
 		cfg.MaxRetries, cfg.RetryDelay = f.Routing.MaxRetries, f.Routing.RetryDelay
+	}
+	if strategy == "round-robin" {
+		cfg.ConcurrencyPerModel = roundRobinPlaces
 	}
 	set(&cfg.MaxRetries, c.Config.MaxRetries)
 	set(&cfg.RetryDelay, c.Config.RetryDelay)

@@ -19,6 +19,9 @@ type Provider struct {
 	Dialect  string // wire format of requests and replies
 	Executor string // part id of the executor plugin
 	BaseURLs []string
+	// ModelsURL is where the operator says the models are listed; "" = where the
+	// executor looks.
+	ModelsURL string
 	// Auth lists the credentials it takes: "api_key", "oauth"; empty = none.
 	Auth []string
 	// NoAuth providers serve without an account.
@@ -107,11 +110,15 @@ type Combo struct {
 
 // ComboConfig is the attempt loop of one combo, defaults filled in.
 type ComboConfig struct {
-	MaxRetries          int
-	RetryDelay          time.Duration
-	Timeout             time.Duration
+	MaxRetries int
+	RetryDelay time.Duration
+	// Timeout bounds how long a member may take to its first content, or for a
+	// whole answer; 0 = as the clocks of the target say.
+	Timeout time.Duration
+	// ConcurrencyPerModel bounds the requests that run on a member; 0 = unbounded.
 	ConcurrencyPerModel int
-	QueueTimeout        time.Duration
+	// QueueTimeout is how long a request waits for a place at a member.
+	QueueTimeout time.Duration
 }
 
 // Thinking is what a suffix asked for. The zero value means nothing was asked.

@@ -235,7 +235,7 @@ func (c *checker) provider(path, id string, p *Provider) {
 		c.bad(join(path, "prefix"), "a prefix must not hold slashes or blanks")
 	}
 	if p.Dialect != "" {
-		c.oneOf(join(path, "dialect"), p.Dialect, "openai", "openai-responses", "claude", "gemini")
+		c.oneOf(join(path, "dialect"), p.Dialect, "openai", "openai-responses", "claude", "gemini", "ollama")
 	}
 	for i, u := range p.BaseURLs {
 		c.url(index(join(path, "base_urls"), i), u, "http", "https")
@@ -313,7 +313,7 @@ func (c *checker) model(path string, m *Model) {
 			c.bad(join(path, name), "want 0 or more")
 		}
 	}
-	c.optional(join(path, "format"), m.Format, "openai", "openai-responses", "claude", "gemini")
+	c.optional(join(path, "format"), m.Format, "openai", "openai-responses", "claude", "gemini", "ollama")
 	c.optional(join(path, "tier"), m.Tier, "subscription", "cheap", "free", "paid")
 	if m.Price != nil {
 		c.price(join(path, "price"), m.Price)
@@ -387,12 +387,17 @@ func (c *checker) rest() {
 	} else if dir, err := expandHome(*cache, c.env); err == nil {
 		*cache = dir
 	}
+	if lock := f.Plugins.Lock; lock != "" {
+		if _, err := os.Stat(lock); err == nil {
+			c.bad(join("plugins", "lock"), "%s exists, but this version does not hold plugins to a lock; move it away to load them all the same", lock)
+		}
+	}
 	c.proxy(join("upstream", "proxy"), f.Upstream.Proxy)
 	c.oneOf(join("logging", "level"), f.Logging.Level, "debug", "info", "warn", "error")
 	c.oneOf(join("logging", "format"), f.Logging.Format, "text", "json")
 	c.oneOf(join(join("logging", "requests"), "bodies"), f.Logging.Requests.Bodies, "none", "errors", "all")
 	if f.Telemetry.OTLP.Endpoint != "" {
-		c.url(join(join("telemetry", "otlp"), "endpoint"), f.Telemetry.OTLP.Endpoint, "http", "https")
+		c.bad(join(join("telemetry", "otlp"), "endpoint"), "this version does not export traces; leave it empty")
 	}
 	c.oneOf(join("pricing", "table"), f.Pricing.Table, "list", "seed")
 	c.oneOf(join("pricing", "reasoning_mode"), f.Pricing.ReasoningMode, "once", "seed")

@@ -162,8 +162,20 @@ func (r *reader) structure(path string, v any, dst reflect.Value) {
 		return
 	}
 	names, index := fields(t)
+	hooks := ownHooks(path)
+	names = append(names, hooks...)
 	for _, k := range sortedKeys(m) {
 		i, known := index[k]
+		if !known && slices.Contains(hooks, k) {
+			if rules, ok := r.own(join(path, k), m[k]); ok {
+				own := dst.FieldByName("Own")
+				if own.IsNil() {
+					own.Set(reflect.ValueOf(map[string]Rules{}))
+				}
+				own.SetMapIndex(reflect.ValueOf(k), reflect.ValueOf(rules))
+			}
+			continue
+		}
 		if !known {
 			r.unknown(path, k, names)
 			continue

@@ -132,7 +132,7 @@ type Routing struct {
 type Provider struct {
 	Pos          Pos               `yaml:"-"`
 	Name         string            `yaml:"name"`
-	Dialect      string            `yaml:"dialect"` // openai | openai-responses | claude | gemini
+	Dialect      string            `yaml:"dialect"` // openai | openai-responses | claude | gemini | ollama
 	Prefix       string            `yaml:"prefix"`  // what stands before "/" in model names; default the id
 	Executor     string            `yaml:"executor"`
 	BaseURLs     []string          `yaml:"base_urls"`
@@ -155,6 +155,8 @@ type Provider struct {
 	ModelsList   ModelsList        `yaml:"models_list"`
 	Accounts     []Account         `yaml:"accounts"`
 	Models       []Model           `yaml:"models"`
+	// Own are the provider's own rules, by hook.
+	Own map[string]Rules `yaml:"-"`
 }
 
 // ModelsList is where a provider lists its models.
@@ -178,6 +180,8 @@ type Account struct {
 	Billing     string            `yaml:"billing"`
 	Cooling     *bool             `yaml:"cooling"`
 	Data        map[string]string `yaml:"data"` // what the provider's executor wants beside the secret
+	// Own are the account's own rules, by hook.
+	Own map[string]Rules `yaml:"-"`
 }
 
 // Model adds a model to a provider or overrides fields of a known one.
@@ -242,6 +246,8 @@ type Combo struct {
 	Enabled  bool          `yaml:"enabled" default:"true"`
 	Tags     []string      `yaml:"tags"`
 	Config   ComboConfig   `yaml:"config"`
+	// Own are the combo's own rules, by hook.
+	Own map[string]Rules `yaml:"-"`
 }
 
 // ComboMember is "provider/model", a model name, another combo, or a mapping.
@@ -364,8 +370,19 @@ type Storage struct {
 type PolicySource struct {
 	File string
 	Data []byte
-	// Node is the mapping below "policies"; nil when the key is absent.
+	// Node is the mapping below "policies"; nil when the key is absent. For the
+	// rules of an entity it is a mapping of hooks made of what the entity holds.
 	Node *yaml.Node
 	// Included is false for omniroute.yaml itself.
 	Included bool
+	// Account ("provider/name"), Combo or Provider is the entity whose own rules
+	// these are; all are "" for global rules.
+	Account, Combo, Provider string
+}
+
+// Rules are rules of one hook in the block of an account, a combo or a provider.
+// They are kept as written, without variables filled in; see [Snapshot.Policies].
+type Rules struct {
+	Pos  Pos
+	Node *yaml.Node // the list of rules
 }

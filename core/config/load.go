@@ -41,7 +41,8 @@ type Snapshot struct {
 	Path string
 	// Hash identifies the content: files and the variables that were used.
 	Hash string
-	// Policies are the policy layers: the file's own section, then includes.
+	// Policies are the policy layers: the file's own section, then includes, then
+	// the rules that accounts, combos and providers have of their own.
 	Policies []PolicySource
 	// Warnings do not prevent the use of the snapshot.
 	Warnings []fault.Diagnostic
@@ -118,6 +119,7 @@ func Load(opt Options) (*Snapshot, []fault.Diagnostic) {
 		sortDiagnostics(r.diags)
 		return nil, r.diags
 	}
+	snap.Policies = append(snap.Policies, r.blocks(snap.File)...)
 	snap.File.sources = r.sources
 	snap.Warnings = r.warnings
 	snap.Hash = r.hash(opt)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,9 +35,10 @@ type reader struct {
 	sources map[string][]byte   // masked, for excerpts
 	sums    map[string][32]byte // hashes of the real content
 	pos     map[string]Pos
-	fromEnv map[string]bool // paths set by the environment
-	used    map[string]bool // variables that were looked at
-	broken  map[string]bool // paths with a problem
+	fromEnv map[string]bool         // paths set by the environment
+	used    map[string]bool         // variables that were looked at
+	broken  map[string]bool         // paths with a problem
+	rules   map[string]writtenRules // own rules of entities, by path
 	diags   []fault.Diagnostic
 	nodes   int
 
@@ -44,7 +46,7 @@ type reader struct {
 }
 
 func newReader(env map[string]string) *reader {
-	return &reader{env: env, sources: map[string][]byte{}, sums: map[string][32]byte{}, pos: map[string]Pos{}, fromEnv: map[string]bool{}, used: map[string]bool{}, broken: map[string]bool{}}
+	return &reader{env: env, sources: map[string][]byte{}, sums: map[string][32]byte{}, pos: map[string]Pos{}, fromEnv: map[string]bool{}, used: map[string]bool{}, broken: map[string]bool{}, rules: map[string]writtenRules{}}
 }
 
 // failAt reports a problem with the value at path. Checks that come later say
@@ -139,6 +141,7 @@ func (r *reader) value(file, path string, n *yaml.Node, depth int) any {
 func (r *reader) mapping(file, path string, n *yaml.Node, depth int) map[string]any {
 	m := make(map[string]any, len(n.Content)/2)
 	lines := make(map[string]int, len(n.Content)/2)
+	hooks := ownHooks(path)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		switch {
@@ -158,7 +161,12 @@ func (r *reader) mapping(file, path string, n *yaml.Node, depth int) map[string]
 		}
 		lines[k.Value] = k.Line
 		child := join(path, k.Value)
-		value := r.value(file, child, v, depth+1)
+		var value any
+		if slices.Contains(hooks, k.Value) {
+			value = r.keep(file, child, k, v)
+		} else {
+			value = r.value(file, child, v, depth+1)
+		}
 		r.pos[child+keyMark] = at(file, k)
 		if value != nil {
 			m[k.Value] = value

@@ -99,7 +99,7 @@ func (l *loop) target(t *call.Target, force bool) {
 // gate takes a place at the target where its combo bounds how many run at once.
 func (l *loop) gate(t *call.Target) (func(), *fault.Error) {
 	combo := l.c.Resolution.Combo
-	if combo == nil || combo.Strategy != "round-robin" || combo.Config.ConcurrencyPerModel <= 0 {
+	if combo == nil || combo.Config.ConcurrencyPerModel <= 0 {
 		return nil, nil
 	}
 	leave, err := l.s.Health.Gates.Enter(l.c.Ctx, "combo:"+combo.Name+":"+t.ID, combo.Config.ConcurrencyPerModel, combo.Config.QueueTimeout)

@@ -2,6 +2,7 @@ package execute
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	json "github.com/goccy/go-json"
@@ -85,12 +86,38 @@ func (s *Stage) prepare(c *call.Call, t *call.Target) (*request, *fault.Error) {
 	switch {
 	case shape.needsHub():
 		r.same = false
-		return r, r.overHub(c, t, shape)
+		err = r.overHub(c, t, shape)
 	case r.same && !carriesEnvelope(c):
-		return r, r.passthrough(c, t, source)
+		err = r.passthrough(c, t, source)
 	default:
-		return r, r.translate(c, t, source)
+		err = r.translate(c, t, source)
 	}
+	if err == nil && !t.Model.Temperature {
+		r.dropTemperature()
+	}
+	return r, err
+}
+
+// temperatures are the places of the temperature where it is not a member of the
+// root.
+var temperatures = map[string][]string{
+	"gemini":      {"generationConfig", "temperature"},
+	"gemini-cli":  {"request", "generationConfig", "temperature"},
+	"antigravity": {"request", "generationConfig", "temperature"},
+	"ollama":      {"options", "temperature"},
+}
+
+// dropTemperature leaves the temperature out for a model that refuses it.
+func (r *request) dropTemperature() {
+	path := temperatures[r.dialect]
+	if path == nil {
+		path = []string{"temperature"}
+	}
+	if _, ok := doc.Get(r.body, path...); !ok {
+		return
+	}
+	r.body, _ = doc.Delete(nil, r.body, path...)
+	r.degraded = append(slices.Clone(r.degraded), "temperature")
 }
 
 // passthrough keeps every byte but the model name (P-1).

@@ -41,6 +41,9 @@ func (a *attempt) send() *fault.Error {
 	var last *fault.Error
 	for i, u := range filled.URLs {
 		req.URL, req.Proxy = u, a.proxy(u)
+		if conf := a.c.Snapshot.Config.File.Upstream; !conf.SOCKS5 && strings.HasPrefix(req.Proxy, "socks5") {
+			return fault.New(fault.Internal, "The account's proxy is a SOCKS5 one, which upstream.socks5 switches off")
+		}
 		resp, err := a.l.s.Upstream.Do(a.c.Ctx, &req)
 		if err != nil {
 			if a.c.Ctx.Err() != nil {
@@ -109,6 +112,9 @@ func (a *attempt) clocks() upstream.Timeouts {
 		set(&t.Total, c.Total)
 		set(&beat, c.Heartbeat)
 	}
+	if combo := a.c.Resolution.Combo; combo != nil {
+		bound(&t, combo.Config.Timeout, a.c.Stream)
+	}
 	if a.c.Client != nil && beat > 0 {
 		a.c.Client.Pace(beat)
 	}
@@ -126,6 +132,23 @@ func fromRules(t *upstream.Timeouts, v policy.Timeouts, stream bool) {
 		headers *= wholeHeaders
 	}
 	set(&t.Headers, headers)
+}
+
+// bound keeps a member of a combo from taking longer than the combo lets it: to
+// the first content of a stream, or for a whole answer.
+func bound(t *upstream.Timeouts, limit time.Duration, stream bool) {
+	if limit <= 0 {
+		return
+	}
+	clocks := []*time.Duration{&t.Headers, &t.FirstEvent}
+	if !stream {
+		clocks = []*time.Duration{&t.Headers, &t.Total}
+	}
+	for _, c := range clocks {
+		if *c <= 0 || *c > limit {
+			*c = limit
+		}
+	}
 }
 
 func set(to *time.Duration, d time.Duration) {
