@@ -47,8 +47,8 @@ func pluginProvider(p host.Part) catalog.PluginProvider {
 		}
 		out.Auth = authKinds(own.Auth)
 	}
-	if len(out.Auth) == 0 && p.Kind == host.KindExecutor && !p.Local {
-		out.Auth = []string{"api_key"} // an executor that answers from elsewhere
+	if own.Auth == nil && p.Kind == host.KindExecutor && !p.Local {
+		out.Auth = []string{"api_key"} // an executor that answers from elsewhere and does not say what it takes
 	}
 	out.Models = pluginModels(p.Models)
 	return out

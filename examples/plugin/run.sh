@@ -3,6 +3,9 @@
 set -euo pipefail
 source "$(dirname "$0")/../gateway.sh"
 
+start_gateway # it plays the provider: its models answer offline
+PROVIDER=$URL
+
 mkdir "$WORK/plugins"
 CONFIG=$WORK/omniroute.yaml
 echo "plugins: {dir: $WORK/plugins}" >"$CONFIG"
@@ -15,12 +18,29 @@ omniroute plugin pack "$WORK/acme.wasm"
 
 echo "-- drop it in: the running gateway has a new provider"
 mv "$WORK/acme.wasm" "$WORK/plugins/acme.wasm"
-until_true omniroute provider add acme --key sk-acme-0123456789
+listed() { curl -fsS "$URL/v1/models?full=1" | grep -q acme/acme-large; }
+until_true listed
 omniroute provider models acme | expect acme/acme-large
-curl -fsS "$URL/v1/models" | expect '"acme/acme-large"' >/dev/null
 omniroute plugin list | expect acme.wasm
 
+echo "-- an account, and where this provider is"
+cat >>"$CONFIG" <<YAML
+providers:
+  acme:
+    base_urls: [$PROVIDER/v1]
+    allow_private: true
+    models: [{id: acme-large, upstream_id: demo/echo}]
+    accounts: [{name: main, api_key: sk-acme-0123456789}]
+YAML
+ask() {
+	curl -fsS "$URL/v1/chat/completions" -H 'Content-Type: application/json' \
+		-d '{"model": "acme/acme-large", "seed": 7, "messages": [{"role": "user", "content": "Hello, plugin"}]}'
+}
+until_true ask
+ask | expect 'Hello, plugin'
+
 echo "-- take it out: it is gone"
+echo "plugins: {dir: $WORK/plugins}" >"$CONFIG"
 rm "$WORK/plugins/acme.wasm"
-gone() { ! curl -fsS "$URL/v1/models" | grep -q acme/acme-large; }
+gone() { ! listed; }
 until_true gone
