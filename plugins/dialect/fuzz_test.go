@@ -12,17 +12,7 @@ import (
 )
 
 // seeds returns the inputs of all vectors of a kind.
-func seeds(f *testing.F, kind string) []*cases.Case {
-	list, err := cases.LoadFile("testdata/translation-cases.jsonl")
-	require.NoError(f, err)
-	var out []*cases.Case
-	for _, c := range list {
-		if c.Kind == kind {
-			out = append(out, c)
-		}
-	}
-	return out
-}
+func seeds(f *testing.F, kind string) []*cases.Case { return allCases(f, kind) }
 
 // models exercise the branches of the capability table.
 func models() []string {
@@ -87,6 +77,9 @@ func FuzzStream(f *testing.F) {
 	for _, c := range seeds(f, cases.KindStream) {
 		var lines []byte
 		for _, ev := range c.Events {
+			if ev.Name != "" {
+				lines = append(append(lines, ev.Name...), '\t')
+			}
 			lines = append(append(lines, ev.Data...), '\n')
 		}
 		f.Add(lines)
@@ -108,7 +101,11 @@ func FuzzStream(f *testing.F) {
 				}
 				var err error
 				for _, line := range bytes.Split(lines, []byte{'\n'}) {
-					if err = s.Feed(hub.Event{Data: line}, emit); err != nil {
+					ev := hub.Event{Data: line}
+					if name, data, ok := bytes.Cut(line, []byte{'\t'}); ok && len(name) < 64 {
+						ev = hub.Event{Name: string(name), Data: data}
+					}
+					if err = s.Feed(ev, emit); err != nil {
 						break
 					}
 				}

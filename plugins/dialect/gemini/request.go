@@ -17,7 +17,7 @@ func name(key []byte) string {
 		under = under || c == '_'
 	}
 	if !under {
-		return string(key)
+		return jsn.View(key)
 	}
 	out := make([]byte, 0, len(key))
 	for i := 0; i < len(key); i++ {
