@@ -3,6 +3,7 @@ package jsn
 import (
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 var needsEscape = func() (t [256]bool) {
@@ -18,6 +19,9 @@ const hexDigits = "0123456789abcdef"
 // AppendEscaped appends s as string content, without quotes. Bytes that are not
 // UTF-8 become U+FFFD.
 func AppendEscaped(dst []byte, s string) []byte {
+	if plain(s) {
+		return append(dst, s...)
+	}
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -43,6 +47,32 @@ func AppendEscaped(dst []byte, s string) []byte {
 		i += n
 	}
 	return append(dst, s[start:]...)
+}
+
+// plain tells whether s is ASCII without a character that needs an escape.
+func plain(s string) bool {
+	if len(s) < 8 {
+		for i := 0; i < len(s); i++ {
+			if c := s[i]; needsEscape[c] || c >= utf8.RuneSelf {
+				return false
+			}
+		}
+		return true
+	}
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for i := 0; ; i += 8 {
+		if i > len(b)-8 {
+			i = len(b) - 8
+		}
+		v := load(b, i)
+		q, e := v^('"'*lo), v^('\\'*lo)
+		if (v|(q-lo)&^q|(e-lo)&^e|(v-0x20*lo)&^v)&hi != 0 {
+			return false
+		}
+		if i == len(b)-8 {
+			return true
+		}
+	}
 }
 
 func appendEscape(dst []byte, c byte) []byte {

@@ -74,24 +74,31 @@ func load(b []byte, i int) uint64 {
 	return *(*uint64)(unsafe.Pointer(uintptr(unsafe.Pointer(unsafe.SliceData(b))) + uintptr(i)))
 }
 
+// store writes eight bytes. The caller checks that there is room.
+func store(b []byte, i int, v uint64) {
+	*(*uint64)(unsafe.Pointer(uintptr(unsafe.Pointer(unsafe.SliceData(b))) + uintptr(i))) = v
+}
+
 // stringEnd returns the index of the closing quote of a string whose content
 // starts at i, or -1.
 func stringEnd(b []byte, i int) int {
 	for {
-		for i+8 <= len(b) {
+		if i+8 <= len(b) {
 			v := load(b, i)
 			q, e := v^('"'*lo), v^('\\'*lo)
-			if m := ((q-lo)&^q | (e-lo)&^e) & hi; m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
+			m := ((q-lo)&^q | (e-lo)&^e) & hi
+			if m == 0 {
+				i += 8
+				continue
 			}
-			i += 8
-		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' {
-			i++
-		}
-		if i >= len(b) {
-			return -1
+			i += bits.TrailingZeros64(m) >> 3
+		} else {
+			for i < len(b) && b[i] != '"' && b[i] != '\\' {
+				i++
+			}
+			if i >= len(b) {
+				return -1
+			}
 		}
 		if b[i] == '"' {
 			return i
@@ -99,6 +106,26 @@ func stringEnd(b []byte, i int) int {
 		i += 2
 	}
 }
+
+// Classes of bytes outside of strings: brackets count the depth.
+const (
+	classOpen   = 1
+	classClose  = -1
+	classQuote  = 2
+	classScalar = 3 // may stand in a number or a literal
+)
+
+// class is looked up byte by byte: in a guest each branch costs more than a load.
+var class = func() (t [256]int8) {
+	for c := '!'; c <= '~'; c++ {
+		t[c] = classScalar
+	}
+	t[','], t[':'] = 0, 0
+	t['{'], t['['] = classOpen, classOpen
+	t['}'], t[']'] = classClose, classClose
+	t['"'] = classQuote
+	return t
+}()
 
 // valueEnd returns the index behind the value that starts at i.
 func valueEnd(b []byte, i int) int {
@@ -114,11 +141,11 @@ func valueEnd(b []byte, i int) int {
 	case '{', '[':
 		return containerEnd(b, i)
 	}
-	for i < len(b) {
-		switch b[i] {
-		case ',', '}', ']', ' ', '\n', '\r', '\t', ':':
-			return i
-		}
+	return scalarEnd(b, i)
+}
+
+func scalarEnd(b []byte, i int) int {
+	for i < len(b) && class[b[i]] == classScalar {
 		i++
 	}
 	return i
@@ -128,41 +155,39 @@ func valueEnd(b []byte, i int) int {
 func containerEnd(b []byte, i int) int {
 	depth := 0
 	for i < len(b) {
-		switch b[i] {
-		case '"':
-			i++
+		c := class[b[i]]
+		i++
+		switch c {
+		case classOpen, classClose:
+			if depth += int(c); depth == 0 {
+				return i
+			}
+		case classQuote:
 			for {
-				for i < len(b) && b[i] != '"' && b[i] != '\\' {
-					if i+8 > len(b) {
-						i++
-						continue
-					}
+				if i+8 <= len(b) {
 					v := load(b, i)
 					q, e := v^('"'*lo), v^('\\'*lo)
 					m := ((q-lo)&^q | (e-lo)&^e) & hi
-					if m != 0 {
-						i += bits.TrailingZeros64(m) >> 3
-						break
+					if m == 0 {
+						i += 8
+						continue
 					}
-					i += 8
-				}
-				if i >= len(b) {
-					return len(b)
+					i += bits.TrailingZeros64(m) >> 3
+				} else {
+					for i < len(b) && b[i] != '"' && b[i] != '\\' {
+						i++
+					}
+					if i >= len(b) {
+						return len(b)
+					}
 				}
 				if b[i] == '"' {
+					i++
 					break
 				}
 				i += 2
 			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-			if depth == 0 {
-				return i + 1
-			}
 		}
-		i++
 	}
 	return len(b)
 }
@@ -179,6 +204,8 @@ type ObjectIter struct {
 	start int // of the current value
 	key   []byte
 	end   int // behind the object itself, once it was walked
+
+	escaped bool // key holds an escape
 }
 
 // Object starts a walk over v. A value that is not an object has no members.
@@ -197,41 +224,97 @@ func (it *ObjectIter) Next() bool {
 	if i == unknown {
 		i = valueEnd(b, it.start)
 	}
-	for i < len(b) && (b[i] == ' ' || b[i] == ',' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+	if i < len(b) && b[i] == ',' {
+		i++
+	}
+	for i < len(b) && (b[i] <= ' ' || b[i] == ',') {
 		i++
 	}
 	if i >= len(b) || b[i] != '"' {
-		if i < len(b) && b[i] == '}' {
-			it.end = i + 1
+		return it.stop(i)
+	}
+	i++
+	start := i
+	it.escaped = false
+	for {
+		if i+8 <= len(b) {
+			v := load(b, i)
+			q, e := v^('"'*lo), v^('\\'*lo)
+			m := ((q-lo)&^q | (e-lo)&^e) & hi
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) >> 3
+		} else {
+			for i < len(b) && b[i] != '"' && b[i] != '\\' {
+				i++
+			}
+			if i >= len(b) {
+				return it.stop(i)
+			}
 		}
-		it.b, it.i, it.start = nil, 0, 0
-		return false
+		if b[i] == '"' {
+			break
+		}
+		it.escaped = true
+		i += 2
 	}
-	e := stringEnd(b, i+1)
-	if e < 0 {
-		it.b, it.i, it.start = nil, 0, 0
-		return false
-	}
-	it.key = b[i+1 : e]
-	i = e + 1
-	for i < len(b) && (b[i] == ' ' || b[i] == ':' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+	it.key = b[start:i]
+	i++
+	if i < len(b) && b[i] == ':' {
 		i++
 	}
-	if i >= len(b) || b[i] == ',' || b[i] == '}' || b[i] == ']' {
-		it.b, it.i, it.start = nil, 0, 0
-		return false
+	for i < len(b) && (b[i] <= ' ' || b[i] == ':') {
+		i++
+	}
+	if i >= len(b) || class[b[i]] <= 0 {
+		return it.stop(len(b))
 	}
 	it.start = i
 	it.i = unknown
-	return true
+	if b[i] != '"' {
+		return true
+	}
+	// Most values are strings: their end is found here, without a call.
+	for i++; ; i += 2 {
+		for i+8 <= len(b) {
+			v := load(b, i)
+			q, e := v^('"'*lo), v^('\\'*lo)
+			m := ((q-lo)&^q | (e-lo)&^e) & hi
+			if m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		for i < len(b) && b[i] != '"' && b[i] != '\\' {
+			i++
+		}
+		if i >= len(b) {
+			it.i = len(b)
+			return true
+		}
+		if b[i] == '"' {
+			it.i = i + 1
+			return true
+		}
+	}
+}
+
+// stop ends the walk at i.
+func (it *ObjectIter) stop(i int) bool {
+	if i < len(it.b) && it.b[i] == '}' {
+		it.end = i + 1
+	}
+	it.b, it.i, it.start = nil, 0, 0
+	return false
 }
 
 // Key returns the decoded name of the member.
 func (it *ObjectIter) Key() []byte {
-	for _, c := range it.key {
-		if c == '\\' {
-			return appendDecoded(nil, it.key)
-		}
+	if it.escaped {
+		return appendDecoded(nil, it.key)
 	}
 	return it.key
 }
@@ -309,10 +392,13 @@ func (it *ArrayIter) Next() bool {
 	if i == unknown {
 		i = valueEnd(b, it.start)
 	}
-	for i < len(b) && (b[i] == ' ' || b[i] == ',' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+	if i < len(b) && b[i] == ',' {
 		i++
 	}
-	if i >= len(b) || b[i] == ']' || b[i] == '}' || b[i] == ':' {
+	for i < len(b) && (b[i] <= ' ' || b[i] == ',') {
+		i++
+	}
+	if i >= len(b) || class[b[i]] <= 0 {
 		if i < len(b) && b[i] == ']' {
 			it.end = i + 1
 		}

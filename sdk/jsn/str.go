@@ -36,9 +36,38 @@ func Lit(s string) Str {
 	return Str(s)
 }
 
+// unescaped tells whether s reads as it stands: no escape in it.
+func unescaped(s []byte) bool { return !contains(s, '\\', '\\') }
+
+// contains tells whether s holds one of two bytes, eight at a time.
+func contains(s []byte, x, y byte) bool {
+	if len(s) < 8 {
+		for _, c := range s {
+			if c == x || c == y {
+				return true
+			}
+		}
+		return false
+	}
+	mx, my := uint64(x)*lo, uint64(y)*lo
+	for i := 0; ; i += 8 {
+		if i > len(s)-8 {
+			i = len(s) - 8 // the last eight, some of them again
+		}
+		v := load(s, i)
+		p, q := v^mx, v^my
+		if ((p-lo)&^p|(q-lo)&^q)&hi != 0 {
+			return true
+		}
+		if i == len(s)-8 {
+			return false
+		}
+	}
+}
+
 // String decodes s. Body tokens are not looked through: see [Tokens.Decode].
 func (s Str) String() string {
-	if bytes.IndexByte(s, '\\') < 0 {
+	if unescaped(s) {
 		return string(s)
 	}
 	return string(appendDecoded(make([]byte, 0, len(s)), s))
@@ -47,7 +76,7 @@ func (s Str) String() string {
 // View decodes s without copying when it holds no escape. The result is valid as
 // long as the bytes under s do not change.
 func (s Str) View() string {
-	if bytes.IndexByte(s, '\\') < 0 {
+	if unescaped(s) {
 		return View(s)
 	}
 	return View(appendDecoded(make([]byte, 0, len(s)), s))
@@ -58,7 +87,7 @@ func (s Str) Is(want string) bool {
 	if string(s) == want {
 		return s != nil
 	}
-	return bytes.IndexByte(s, '\\') >= 0 && string(appendDecoded(nil, s)) == want
+	return !unescaped(s) && string(appendDecoded(nil, s)) == want
 }
 
 // appendDecoded appends the decoded form of escaped text. Bad escapes are kept as

@@ -2,6 +2,8 @@ package jsn
 
 import (
 	"bytes"
+	"math/bits"
+	"slices"
 	"strconv"
 )
 
@@ -211,7 +213,12 @@ func (t Tokens) Peek(s Str, n int) []byte {
 
 // Decode returns the decoded content of s, looking through tokens. Without tokens
 // and escapes the result shares the bytes of s.
-func (t Tokens) Decode(s Str) string { return t.Expand(s).View() }
+func (t Tokens) Decode(s Str) string {
+	if !contains(s, '~', '\\') {
+		return View(s)
+	}
+	return t.Expand(s).View()
+}
 
 // HasPrefix tells whether the decoded content of s starts with prefix.
 func (t Tokens) HasPrefix(s Str, prefix string) bool {
@@ -314,15 +321,52 @@ func (t Tokens) AppendQuoted(dst, raw []byte) []byte {
 }
 
 func appendQuoted(dst, raw []byte) []byte {
-	start := 0
-	for i, c := range raw {
-		if needsEscape[c] {
-			dst = append(dst, raw[start:i]...)
-			dst = appendEscape(dst, c)
-			start = i + 1
+	// Room for the worst common case, two bytes for one, lets the loop write without
+	// asking; control characters are rare enough to be appended.
+	for len(raw) > 0 {
+		n := min(len(raw), quoteStep)
+		dst = quote(slices.Grow(dst, 6*n), raw[:n])
+		raw = raw[n:]
+	}
+	return dst
+}
+
+// quoteStep bounds the memory that quoting reserves ahead.
+const quoteStep = 512
+
+// quote appends raw escaped; dst has room for six bytes for each of raw.
+func quote(dst, raw []byte) []byte {
+	at := len(dst)
+	out := dst[:cap(dst)]
+	for i := 0; i < len(raw); {
+		if i+8 <= len(raw) {
+			v := load(raw, i)
+			q, e := v^('"'*lo), v^('\\'*lo)
+			m := ((q-lo)&^q | (e-lo)&^e | (v-0x20*lo)&^v) & hi
+			store(out, at, v)
+			if m == 0 {
+				i += 8
+				at += 8
+				continue
+			}
+			n := bits.TrailingZeros64(m) >> 3
+			i += n
+			at += n
+		}
+		c := raw[i]
+		i++
+		switch {
+		case c == '"' || c == '\\':
+			out[at], out[at+1] = '\\', c
+			at += 2
+		case c < 0x20:
+			at = len(appendEscape(out[:at], c))
+		default:
+			out[at] = c
+			at++
 		}
 	}
-	return append(dst, raw[start:]...)
+	return out[:at]
 }
 
 // AppendUnquoted appends s unescaped once: the text that the string held. Tokens
