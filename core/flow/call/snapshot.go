@@ -84,7 +84,7 @@ func wantsOf(set *policy.Set) Wants {
 		Texts:     any("req.first_text", "req.user_text", "req.last_text", "req.last_user_text"),
 		ToolNames: any("req.tool_names"),
 		Meta:      any("req.meta"),
-		Headers:   any("req.headers", "header"),
+		Headers:   any("req.headers"),
 		Body:      any("req.body"),
 		Stats:     any("target.stats", "targets"),
 		Spend:     any("target.spend_day", "target.spend_month", "targets", "account.spend_day", "account.spend_month"),

@@ -55,7 +55,7 @@ func (s *Stage) targets(c *call.Call) []*call.Target {
 		if c.Key != nil && len(c.Key.Providers) > 0 && !policy.GlobAny(c.Key.Providers, t.Provider.ID) {
 			continue
 		}
-		out = append(out, &call.Target{Target: t, Facts: s.facts1(c, t), Profile: profileOf(t.Provider)})
+		out = append(out, &call.Target{Target: t, Facts: s.targetFacts(c, t), Profile: profileOf(t.Provider)})
 	}
 	if len(out) == 0 {
 		c.Fail(fault.New(fault.ModelNotAllowed, "This key may not use the providers of "+c.Model))
@@ -63,9 +63,9 @@ func (s *Stage) targets(c *call.Call) []*call.Target {
 	return out
 }
 
-// facts1 are the facts of one target. Measurements are looked up only if some
+// targetFacts are the facts of one target. Measurements are looked up only if some
 // rule reads them.
-func (s *Stage) facts1(c *call.Call, t catalog.Target) *policy.Target {
+func (s *Stage) targetFacts(c *call.Call, t catalog.Target) *policy.Target {
 	f := policy.NewTarget()
 	p, m := t.Provider, t.Model
 	f.ID, f.Provider, f.Model, f.Position, f.Weight = t.ID, p.ID, m.ID, t.Position, t.Weight

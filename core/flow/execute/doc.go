@@ -10,13 +10,18 @@
 // Once content is in the answer nothing falls over any more; penalties are
 // applied all the same.
 //
-//	loop.go       targets, accounts, penalties, waits, the final answer
-//	attempt.go    one account of one target: plan, send, judge
+//	loop.go       targets, accounts, waits, the final answer
+//	attempt.go    one account of one target: plan, send, judge, penalties
+//	facts.go      accounts, failures and breakers as rules see them
 //	request.go    the body for a target: as it came, or translated
 //	shape*.go     what rules change in a request: thinking, system text, context
 //	send.go       proxies, base URLs, clocks
 //	answer.go     whole answers, and streams collected into one
 //	live.go       streamed answers
+//	chain.go      executor and translator that a stream passes through
+//	spread.go     whole answers cut into a stream; canned replies
+//	local.go      answers that an executor makes without any upstream
+//	count.go      token counts
 //	watch*.go     what an event of each dialect means: content, end, error, usage
 //	learn.go      what response headers tell about limits
 package execute

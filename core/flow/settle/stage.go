@@ -149,9 +149,7 @@ func (s *Stage) keep(c *call.Call, e *ledger.Entry) {
 		}
 	}
 	if c.Trace != nil && len(c.Trace.Entries) > 0 {
-		if raw, err := json.Marshal(traceOf(c, e)); err == nil {
-			e.Trace = raw
-		}
+		e.Trace = traceOf(c, e)
 	}
 }
 
@@ -168,8 +166,8 @@ func redacted(body []byte) []byte {
 	return []byte(telemetry.Redact(string(body)))
 }
 
-// trace is what is kept of a decision: which rules said what, and the facts to
-// decide again from.
+// trace is what is kept of a decision: which rules said what. The facts to decide
+// again from follow as "record".
 type trace struct {
 	Request    string           `json:"request"`
 	Policy     string           `json:"policy"`
@@ -179,10 +177,10 @@ type trace struct {
 	Candidates []string         `json:"candidates,omitempty"`
 	Rules      []policy.Entry   `json:"rules"`
 	Tries      []ledger.Attempt `json:"tries,omitempty"`
-	Record     *policy.Record   `json:"record,omitempty"`
 }
 
-func traceOf(c *call.Call, e *ledger.Entry) trace {
+// traceOf writes the trace of a call as JSON; nil if it has no JSON form.
+func traceOf(c *call.Call, e *ledger.Entry) []byte {
 	t := trace{Request: c.ID, Policy: c.Snapshot.Policy.Hash(), Model: c.Model, Rules: c.Trace.Entries, Tries: c.Attempts}
 	if c.Route != c.Model {
 		t.Route = c.Route
@@ -193,11 +191,17 @@ func traceOf(c *call.Call, e *ledger.Entry) trace {
 	for _, target := range c.Targets {
 		t.Candidates = append(t.Candidates, target.ID)
 	}
-	if t.Record = c.Record; t.Record != nil {
-		t.Record.Served, t.Record.ServedAccount, t.Record.CostUSD = e.Target, e.Account, max(e.Cost, 0).USD()
-		t.Record.Usage = usageFacts(c, e)
+	out, err := json.Marshal(t)
+	if err != nil {
+		return nil
 	}
-	return t
+	r := c.Record
+	if r == nil {
+		return out
+	}
+	r.Served, r.ServedAccount, r.CostUSD, r.Usage = e.Target, e.Account, max(e.Cost, 0).USD(), usageFacts(c, e)
+	out = append(out[:len(out)-1], `,"record":`...)
+	return append(r.AppendJSON(out), '}')
 }
 
 // price fills the cost of a row: by list price, or as the meter rules say.
