@@ -279,18 +279,12 @@ func (s *Set) Cache(env *GateEnv, tr *Trace) CacheVerdict {
 	return CacheVerdict{}
 }
 
-// defaultCacheTTL is used by cache rules without a ttl.
-const defaultCacheTTL = 3_600_000
-
 func cacheRule(f *frame, r *rule) (v CacheVerdict, err error) {
 	mode := r.word("mode", "off")
-	v.Rule, v.AllowTools = r.id, r.flag("allow_tools")
+	v.Rule, v.AllowTools, v.Preset = r.id, r.flag("allow_tools"), r.origin.Level == LevelPreset
 	v.Read, v.Write = strings.HasPrefix(mode, "read"), strings.HasSuffix(mode, "write")
 	if v.TTLMS, err = r.duration(f, "ttl"); err != nil {
 		return v, err
-	}
-	if v.TTLMS == Unset && (v.Read || v.Write) {
-		v.TTLMS = defaultCacheTTL
 	}
 	v.Scope, err = r.text(f, "scope")
 	return v, err

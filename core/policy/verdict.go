@@ -102,9 +102,12 @@ type CacheVerdict struct {
 	Rule       string `json:"rule,omitempty"`
 	Read       bool   `json:"read"`
 	Write      bool   `json:"write"`
-	TTLMS      int    `json:"ttl_ms,omitempty"`
+	TTLMS      int    `json:"ttl_ms,omitempty"` // Unset = as configured
 	Scope      string `json:"scope,omitempty"`
 	AllowTools bool   `json:"allow_tools,omitempty"`
+	// Preset tells that a preset's rule answered: the configured life of entries
+	// is over its ttl.
+	Preset bool `json:"-"`
 }
 
 // BudgetQuery names the counter a budget rule speaks of.

@@ -12,6 +12,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
+	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
@@ -85,6 +86,9 @@ func (s *Stage) cache(c *call.Call) {
 	}
 	if v.Write {
 		c.CacheKey, c.CacheTTL, c.CacheTools, c.Keep = key, ms(v.TTLMS), v.AllowTools, true
+		if v.Preset || v.TTLMS == policy.Unset {
+			c.CacheTTL = c.Snapshot.Config.File.Cache.TTL
+		}
 	}
 }
 
