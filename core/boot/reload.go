@@ -47,7 +47,7 @@ func (g *Gateway) reloaders() []reloader {
 			up:   func(_ context.Context, e *edition) []fault.Diagnostic { return g.configurePool(e) },
 			undo: func(_ context.Context, old *edition) { g.configurePool(old) },
 		},
-		{name: "logging", up: g.upLogging},
+		{name: "bounds", up: g.upBounds},
 	}
 }
 
@@ -79,13 +79,15 @@ func (g *Gateway) configurePool(e *edition) []fault.Diagnostic {
 	return g.pool.Configure(settings(e.catalog), e.conf.File.Providers)
 }
 
-func (g *Gateway) upLogging(_ context.Context, e *edition) []fault.Diagnostic {
+func (g *Gateway) upBounds(_ context.Context, e *edition) []fault.Diagnostic {
 	logging := e.conf.File.Logging
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(logging.Level)); err != nil {
 		return []fault.Diagnostic{{File: e.conf.Path, Message: "logging.level: " + err.Error()}}
 	}
 	g.level.Set(level)
+	cache := e.conf.File.Cache
+	g.health.Cache.Resize(int64(cache.MaxBytes), cache.MaxEntries, int64(cache.MaxEntry))
 	g.ledger.Configure(nil, logging.Requests.Retention, int64(logging.Requests.MaxSize))
 	return nil
 }
