@@ -51,7 +51,6 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 	if w.caps.Family != Name {
 		w.caps = caps.Model{Family: w.caps.Family, Thinking: caps.ThinkNone, Prefill: true}
 	}
-	hub.DropRaw(c, r)
 	w.pruneReasoning()
 	repair.Conversation(c, r, repair.Options{NoBlank: true})
 	if err := media.Refuse(c, r, w.takes); err != nil {
@@ -336,17 +335,6 @@ func (w *writer) nativeFormat() bool {
 
 // dropRest reports what has no counterpart here (L-4).
 func (w *writer) dropRest() {
-	r := w.r
-	for _, f := range [...]hub.Field{
-		{Name: "presence_penalty", Raw: r.PresencePenalty}, {Name: "frequency_penalty", Raw: r.FrequencyPenalty},
-		{Name: "n", Raw: r.N}, {Name: "seed", Raw: r.Seed}, {Name: "logit_bias", Raw: r.LogitBias},
-		{Name: "logprobs", Raw: r.Logprobs}, {Name: "top_logprobs", Raw: r.TopLogprobs},
-		{Name: "metadata", Raw: r.Metadata}, {Name: "store", Raw: r.Store}, {Name: "modalities", Raw: r.Modalities},
-		{Name: "service_tier", Raw: r.ServiceTier}, {Name: "prompt_cache_key", Raw: r.PromptCacheKey},
-		{Name: "verbosity", Raw: r.Verbosity},
-	} {
-		if len(f.Raw) > 0 {
-			w.c.Drop(f.Name)
-		}
-	}
+	hub.DropLost(w.c, w.r, Name, "max_tokens", "temperature", "top_p", "top_k", "stop", "response_format", "tool_choice",
+		"parallel_tool_calls", "reasoning_effort", "cache_control", "user", "safety_identifier")
 }

@@ -47,7 +47,9 @@ type writer struct {
 func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, error) {
 	w := writer{c: c, t: c.Tokens(), r: r, model: c.TargetModel(r.Model), replay: replayOf(c.Provider)}
 	w.caps = c.Capabilities(w.model)
-	hub.DropRaw(c, r)
+	hub.DropLost(c, r, Name, "max_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "seed",
+		"logit_bias", "logprobs", "top_logprobs", "metadata", "store", "modalities", "user", "safety_identifier",
+		"prompt_cache_key", "service_tier", "verbosity", "stop", "response_format", "tool_choice", "parallel_tool_calls", "reasoning_effort")
 	w.pruneReasoning()
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})
@@ -275,7 +277,6 @@ func (w *writer) limits(dst []byte) []byte {
 
 func (w *writer) sampling(dst []byte) []byte {
 	r := w.r
-	w.c.DropIf("top_k", r.TopK)
 	for _, f := range [...]hub.Field{
 		{Name: "temperature", Raw: r.Temperature},
 		{Name: "top_p", Raw: r.TopP},
