@@ -28,9 +28,13 @@ func RuleOf(dialect string) NameRule {
 	return NameRule{}
 }
 
-func plain(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
-}
+// plain are the characters that every target accepts.
+var plain = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") {
+		t[c] = true
+	}
+	return t
+}()
 
 // Fit returns name as the target accepts it.
 func (n NameRule) Fit(name string) string {
@@ -50,11 +54,59 @@ func (n NameRule) Fit(name string) string {
 	return fitted
 }
 
+// fits tells whether the target accepts name as it is.
+func (n *NameRule) fits(name string) bool {
+	if n.Limit == 0 || name == "" {
+		return true
+	}
+	if len(name) > n.Limit {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		if !plain[name[i]] && !has(n.Extra, name[i]) {
+			return false
+		}
+	}
+	c := name[0]
+	return !n.LetterHead || c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// fitsAll tells whether no name of r has to be changed, as is usual. A message repeats
+// the names of definitions, mostly the one of the message before it.
+func (n *NameRule) fitsAll(r *hub.Request) bool {
+	for i := range r.Tools {
+		if t := &r.Tools[i]; t.Hosted == "" && !n.fits(t.Name) {
+			return false
+		}
+	}
+	seen := ""
+	for i := range r.Messages {
+		m := &r.Messages[i]
+		for j := range m.Calls {
+			if name := m.Calls[j].Name; name != seen {
+				if !n.fits(name) {
+					return false
+				}
+				seen = name
+			}
+		}
+		if m.Role == hub.Tool && m.Name != seen && !n.fits(m.Name) {
+			return false
+		}
+	}
+	for _, name := range r.Choice.Names {
+		if !n.fits(name) {
+			return false
+		}
+	}
+	return true
+}
+
 // Clean replaces every character that is neither plain nor in extra by _.
 func Clean(s, extra string) string {
 	bad := -1
 	for i := 0; i < len(s); i++ {
-		if !plain(s[i]) && !has(extra, s[i]) {
+		if !plain[s[i]] && !has(extra, s[i]) {
 			bad = i
 			break
 		}
@@ -64,7 +116,7 @@ func Clean(s, extra string) string {
 	}
 	out := make([]byte, 0, len(s))
 	for _, r := range s {
-		if r < 0x80 && (plain(byte(r)) || has(extra, byte(r))) {
+		if r < 0x80 && (plain[byte(r)] || has(extra, byte(r))) {
 			out = append(out, byte(r))
 		} else {
 			out = append(out, '_')
@@ -107,10 +159,13 @@ func (n *Namer) Map(name string) string {
 // Names fits the tool names of definitions, choice and history (N-1, N-2) and
 // records in Ctx.Names how to restore them.
 func Names(c *hub.Ctx, r *hub.Request, rule NameRule) {
-	n := NewNamer(rule.Fit)
 	if c.Names == nil {
 		c.Names = make(map[string]string)
 	}
+	if rule.fitsAll(r) {
+		return
+	}
+	n := NewNamer(rule.Fit)
 	apply := func(name *string) {
 		if *name == "" {
 			return
