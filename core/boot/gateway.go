@@ -27,6 +27,7 @@ import (
 type Gateway struct {
 	*system
 	flow    *flow.Flow
+	health  *health.Health
 	app     *fiber.App
 	ln      net.Listener
 	control *control.Server
@@ -38,8 +39,8 @@ type Gateway struct {
 	problems  atomic.Pointer[[]fault.Diagnostic] // of the last edition that was refused
 	reloaded  atomic.Pointer[time.Time]
 
-	changed   chan *config.Snapshot // from the file watcher
-	replugged chan struct{}         // a new generation of plugins serves
+	changed   chan string   // hash of the configuration the file watcher saw
+	replugged chan struct{} // a new generation of plugins serves
 
 	stop   context.CancelFunc // ends what runs beside requests
 	actors sync.WaitGroup
@@ -65,12 +66,14 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	}
 	g := &Gateway{
 		system: sys, started: time.Now(),
-		changed: make(chan *config.Snapshot), replugged: make(chan struct{}, 1),
+		changed: make(chan string), replugged: make(chan struct{}, 1),
 		failed: make(chan error, 1),
 	}
 	g.metrics.registry = telemetry.NewMetrics()
 	g.metrics.reload = g.metrics.registry.Histogram("omniroute_reload_seconds", "Time a component took to reload.", nil, "component")
 	g.metrics.good = g.metrics.registry.Gauge("omniroute_config_last_reload_successful", "1 if the last configuration came into force.")
+	g.metrics.registry.Gauge("omniroute_info", "1; the labels tell which gateway this is.", "instance", "version").
+		Set(1, conf.File.Server.InstanceName, opt.Version)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Shutdown(context.WithoutCancel(ctx)))
@@ -94,7 +97,10 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	if err := waitPlugins(ctx, g.plugins); err != nil {
 		return nil, err
 	}
-	if problems := g.apply(ctx, conf); len(problems) > 0 {
+	g.reloading.Lock()
+	problems = g.apply(ctx, conf)
+	g.reloading.Unlock()
+	if len(problems) > 0 {
 		return nil, &ConfigError{problems}
 	}
 	g.serve()
@@ -105,13 +111,10 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 }
 
 func (g *Gateway) newFlow() *flow.Flow {
-	cache := g.config().File.Cache
+	g.health = health.New(health.Options{})
 	return flow.New(flow.Deps{
 		Host: g.plugins, Upstream: g.client, Keys: g.keys, Pool: g.pool, Ledger: g.ledger,
-		Health: health.New(health.Options{
-			CacheBytes: int64(cache.MaxBytes), CacheEntries: cache.MaxEntries, CacheEntry: int64(cache.MaxEntry),
-		}),
-		Metrics: g.metrics.registry, Log: g.log, Version: g.opt.Version,
+		Health: g.health, Metrics: g.metrics.registry, Log: g.log, Version: g.opt.Version,
 	})
 }
 
@@ -144,7 +147,7 @@ func (g *Gateway) watch(ctx context.Context) {
 					return
 				}
 				select {
-				case g.changed <- conf:
+				case g.changed <- conf.Hash:
 				case <-ctx.Done():
 				}
 			},
@@ -170,10 +173,18 @@ func (g *Gateway) URL() string {
 	return "http://" + net.JoinHostPort(host, port) + g.config().File.Server.BasePath
 }
 
+// publicURL is the address to tell people: the one the operator gave, else where the gateway listens.
+func (g *Gateway) publicURL() string {
+	if u := g.config().File.Server.BaseURL; u != "" {
+		return u
+	}
+	return g.URL()
+}
+
 // Status describes the gateway.
 func (g *Gateway) Status() control.Status {
 	s := control.Status{
-		Version: g.opt.Version, PID: os.Getpid(), Running: true, URL: g.URL(), DataDir: g.dir.Path(),
+		Version: g.opt.Version, PID: os.Getpid(), Running: true, URL: g.publicURL(), DataDir: g.dir.Path(),
 		Config: g.config().Path, Started: g.started,
 	}
 	if t := g.reloaded.Load(); t != nil {
@@ -190,8 +201,11 @@ func (g *Gateway) greet() {
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "  %-10s %s\n", name, value) }
 	fmt.Fprintf(&b, "OmniRoute %s\n", g.opt.Version)
-	line("Base URL:", g.URL()+"/v1")
-	line("Admin:", g.URL()+"/dashboard")
+	if name := g.config().File.Server.InstanceName; name != config.DefaultInstance {
+		line("Instance:", name)
+	}
+	line("Base URL:", g.publicURL()+"/v1")
+	line("Admin:", g.publicURL()+"/dashboard")
 	line("Data:", g.dir.Path())
 	if path := g.config().Path; path != "" {
 		line("Config:", path)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -95,8 +97,6 @@ func (g *Gateway) upBounds(_ context.Context, e *edition) []fault.Diagnostic {
 // apply brings everything to a configuration: the new comes up completely, then one pointer is swapped. With
 // problems everything stays as it was.
 func (g *Gateway) apply(ctx context.Context, conf *config.Snapshot) []fault.Diagnostic {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
 	start := time.Now()
 	old, next := g.edition.Load(), &edition{conf: conf}
 	list := g.reloaders()
@@ -143,27 +143,57 @@ func (g *Gateway) refused(component string, problems []fault.Diagnostic) {
 		slog.String("component", component), slog.Int("problems", len(problems)))
 }
 
-// fixed warns about settings that only a restart brings into force.
+// startOnly are the settings that only a restart brings into force.
+func startOnly() map[string]func(*config.File) any {
+	return map[string]func(*config.File) any{
+		"server.listen":           func(f *config.File) any { return f.Server.Listen },
+		"server.data_dir":         func(f *config.File) any { return f.Server.DataDir },
+		"server.base_path":        func(f *config.File) any { return f.Server.BasePath },
+		"server.instance_name":    func(f *config.File) any { return f.Server.InstanceName },
+		"auth.api_key_secret":     func(f *config.File) any { return f.Auth.APIKeySecret },
+		"auth.machine_id_salt":    func(f *config.File) any { return f.Auth.MachineIDSalt },
+		"auth.accept_legacy_keys": func(f *config.File) any { return f.Auth.AcceptLegacyKeys },
+		"auth.store_keys":         func(f *config.File) any { return f.Auth.StoreKeys },
+		"plugins":                 func(f *config.File) any { return f.Plugins },
+		"logging.format":          func(f *config.File) any { return f.Logging.Format },
+		"storage.encryption_key":  func(f *config.File) any { return f.Storage.EncryptionKey },
+	}
+}
+
+// StartOnly names the settings that only a restart brings into force.
+func StartOnly() []string { return slices.Sorted(maps.Keys(startOnly())) }
+
+// fixed warns about changed settings that only a restart brings into force.
 func (g *Gateway) fixed(old, conf *config.Snapshot) {
-	a, b := old.File, conf.File
-	for name, changed := range map[string]bool{
-		"server.listen":     a.Server.Listen != b.Server.Listen,
-		"server.data_dir":   a.Server.DataDir != b.Server.DataDir,
-		"server.base_path":  a.Server.BasePath != b.Server.BasePath,
-		"server.body_limit": a.Server.BodyLimit != b.Server.BodyLimit,
-		"plugins.dir":       a.Plugins.Dir != b.Plugins.Dir,
-		"plugins.trust":     a.Plugins.Trust.Mode != b.Plugins.Trust.Mode,
-		"logging.format":    a.Logging.Format != b.Logging.Format,
-	} {
-		if changed {
+	of := startOnly()
+	for _, name := range StartOnly() {
+		if !reflect.DeepEqual(of[name](unplaced(old.File)), of[name](unplaced(conf.File))) {
 			g.log.LogAttrs(context.Background(), slog.LevelWarn, "a changed setting takes effect at the next start", slog.String("setting", name))
 		}
 	}
 }
 
+// unplaced is a configuration in which plugin items do not say where they were written.
+func unplaced(f *config.File) *config.File {
+	plain := *f
+	plain.Plugins.Items = make(map[string]config.PluginItem, len(f.Plugins.Items))
+	for name, it := range f.Plugins.Items {
+		it.Pos = config.Pos{}
+		plain.Plugins.Items[name] = it
+	}
+	return &plain
+}
+
 // Reload reads the configuration anew and applies it. The error is a *ConfigError with every problem; the previous
 // configuration stays in force then.
 func (g *Gateway) Reload(ctx context.Context) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	return g.reread(ctx)
+}
+
+// reread does it for who holds g.reloading, so that what was read last is what comes into force last.
+func (g *Gateway) reread(ctx context.Context) error {
 	conf, problems := g.opt.load()
 	if conf == nil {
 		g.refused("config", problems)
@@ -181,10 +211,16 @@ func (g *Gateway) follow(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case conf := <-g.changed:
-			g.apply(ctx, conf)
+		case hash := <-g.changed:
+			g.reloading.Lock()
+			if g.config().Hash != hash || g.problems.Load() != nil {
+				_ = g.reread(ctx) // reported by itself
+			}
+			g.reloading.Unlock()
 		case <-g.replugged:
+			g.reloading.Lock()
 			g.apply(ctx, g.config())
+			g.reloading.Unlock()
 		}
 	}
 }

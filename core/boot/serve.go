@@ -29,9 +29,13 @@ func (g *Gateway) listen() error {
 func (g *Gateway) serve() {
 	g.app = fiber.New(accept.Config(g.flow))
 	base := g.config().File.Server.BasePath
-	if g.config().File.Telemetry.Prometheus.Enabled {
-		g.app.Get(base+"/metrics", adaptor.HTTPHandler(g.metrics.registry.Handler()))
-	}
+	metrics := adaptor.HTTPHandler(g.metrics.registry.Handler())
+	g.app.Get(base+"/metrics", func(c *fiber.Ctx) error {
+		if !g.config().File.Telemetry.Prometheus.Enabled {
+			return c.Next()
+		}
+		return metrics(c)
+	})
 	if page, ok := adminui.Page(); ok {
 		show := func(c *fiber.Ctx) error {
 			c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)

@@ -20,6 +20,9 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 )
 
+// DefaultInstance is the name of a gateway that was given none.
+const DefaultInstance = "omniroute"
+
 // FileName is what the file is called.
 const FileName = "omniroute.yaml"
 
@@ -154,7 +157,7 @@ func defaults() map[string]any {
 	return map[string]any{
 		"server": map[string]any{
 			"listen": "127.0.0.1:20128", "data_dir": "", "body_limit": "64MiB",
-			"shutdown_timeout": "30s", "instance_name": "omniroute",
+			"shutdown_timeout": "30s", "instance_name": DefaultInstance,
 		},
 		"auth": map[string]any{
 			"require_keys": "auto", "machine_id_salt": "endpoint-proxy-salt",
