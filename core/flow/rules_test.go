@@ -219,6 +219,7 @@ func TestOtherSurfaces(t *testing.T) {
 		got = w.post("/v1beta/models/"+model+":generateContent", `{"contents":[{"parts":[{"text":"hi"}]}]}`, "x-goog-api-key", "k")
 		require.Equal(t, 200, got.status, got.body)
 		require.Equal(t, want, got.get("candidates", "0", "content", "parts", "0", "text"))
+		require.Equal(t, model, got.get("modelVersion"))
 		got = w.post("/v1beta/models/"+model+":streamGenerateContent?alt=sse", `{"contents":[{"parts":[{"text":"hi"}]}]}`)
 		require.Contains(t, got.body, `"finishReason":"STOP"`)
 		require.Equal(t, "text/event-stream", got.header.Get("content-type"))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/host"
@@ -162,7 +163,7 @@ next:
 func (a *attempt) translation(from, to string, body []byte) host.Translation {
 	t := host.Translation{
 		From: from, To: to, Model: a.c.Model, Provider: a.t.Provider.ID, Body: body,
-		Request: a.c.Source, Names: a.request.names, Status: a.status, Stream: a.c.Stream,
+		Request: clientRequest(a.c), Names: a.request.names, Status: a.status, Stream: a.c.Stream,
 	}
 	if a.c.Doc != nil && a.c.Doc.Blobs() > 0 {
 		t.Blobs = a.c.Doc
@@ -171,6 +172,16 @@ func (a *attempt) translation(from, to string, body []byte) host.Translation {
 		t.Headers = a.resp.Header
 	}
 	return t
+}
+
+// clientRequest is the client's request as translators of answers want it: with
+// the model it asked for, also where the dialect has that in the URL (I-2).
+func clientRequest(c *call.Call) []byte {
+	if c.Dialect != "gemini" {
+		return c.Source
+	}
+	out, _ := doc.Set(nil, c.Source, doc.Quote(nil, c.Model), "model")
+	return out
 }
 
 // translationFault is the failure to translate an answer: the provider's if it

@@ -262,7 +262,24 @@ func withoutReasoning(dialect string, body []byte) (out []byte, removed int) {
 		return body, 0
 	}
 	out, _ = doc.Set(nil, body, append(kept, ']'), list)
+	if dialect == "claude" && openLoop(out) {
+		out, _ = doc.Delete(nil, out, "thinking") // a running tool loop may not think without its first thoughts (H-6)
+	}
 	return out, removed
+}
+
+// openLoop reports whether a Messages request ends with the results of tools.
+func openLoop(body []byte) bool {
+	last, results := []byte(nil), false
+	messages, _ := doc.Get(body, "messages")
+	doc.Each(messages, func(_ int, m []byte) bool { last = m; return true })
+	content, _ := doc.Get(last, "content")
+	doc.Each(content, func(_ int, block []byte) bool {
+		t, _ := doc.String(block, "type")
+		results = results || t == "tool_result"
+		return true
+	})
+	return results
 }
 
 // withoutThoughts filters the blocks or parts of one message.

@@ -52,6 +52,8 @@ func TestWithoutReasoning(t *testing.T) {
 	out, n := withoutReasoning("claude", []byte(`{"messages":[{"role":"assistant","content":[{"type":"thinking","signature":"x"},{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"redacted_thinking"}]},{"role":"user","content":"b"}]}`))
 	require.Equal(t, 2, n)
 	require.JSONEq(t, `{"messages":[{"role":"assistant","content":[{"type":"text","text":"a"}]},{"role":"user","content":"b"}]}`, string(out))
+	out, _ = withoutReasoning("claude", []byte(`{"thinking":{"type":"enabled"},"messages":[{"role":"assistant","content":[{"type":"thinking"},{"type":"tool_use","id":"t"}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t"}]}]}`))
+	require.JSONEq(t, `{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t"}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t"}]}]}`, string(out))
 	out, n = withoutReasoning("openai-responses", []byte(`{"input":[{"type":"reasoning"},{"role":"user"}]}`))
 	require.Equal(t, 1, n)
 	require.JSONEq(t, `{"input":[{"role":"user"}]}`, string(out))

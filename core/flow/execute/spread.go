@@ -134,7 +134,7 @@ func (s *Stage) canned(c *call.Call) {
 	body = append(body, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...)
 	body = doc.Quote(body, c.Canned)
 	body = append(body, `},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`...)
-	t := host.Translation{From: "openai", To: c.Dialect, Model: c.Model, Request: c.Source, Stream: c.Stream}
+	t := host.Translation{From: "openai", To: c.Dialect, Model: c.Model, Request: clientRequest(c), Stream: c.Stream}
 	if c.Doc.Blobs() > 0 {
 		t.Blobs = c.Doc
 	}
