@@ -136,17 +136,17 @@ func startsWithError(b []byte) bool {
 
 // ObjectSchema returns a tool's parameters as an object schema with properties (T-1).
 func ObjectSchema(raw []byte) []byte {
-	if jsn.KindOf(raw) != jsn.Obj || jsn.Len(raw) == 0 {
-		return []byte(`{"type":"object","properties":{}}`)
-	}
-	var typ, props bool
-	for it := jsn.Object(raw); it.Next(); {
+	var typ, props, any bool
+	for it := jsn.Object(raw); !(typ && props) && it.Next(); any = true {
 		switch string(it.Key()) {
 		case "type":
 			typ = true
 		case "properties":
 			props = true
 		}
+	}
+	if !any {
+		return []byte(`{"type":"object","properties":{}}`)
 	}
 	if typ && props {
 		return raw

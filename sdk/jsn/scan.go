@@ -330,6 +330,17 @@ func (it *ObjectIter) Value() []byte {
 	return it.b[it.start:it.i:it.i]
 }
 
+// Span returns where the value stands in [ObjectIter.Base].
+func (it *ObjectIter) Span() (start, end int) {
+	if it.i == unknown {
+		it.i = valueEnd(it.b, it.start)
+	}
+	return it.start, it.i
+}
+
+// Base returns the document that is walked, before its end.
+func (it *ObjectIter) Base() []byte { return it.b }
+
 // ValueOffset returns where the value stands in the object that is walked.
 func (it *ObjectIter) ValueOffset() int { return it.start }
 

@@ -24,6 +24,10 @@ type parser struct {
 	system []hub.Part
 	effort string
 	parts  hub.PartSlab
+	calls  hub.Slab[hub.Call]
+
+	block   block       // the one being read
+	current hub.Message // the one being read
 }
 
 // ParseRequest implements hub.Dialect.
@@ -47,6 +51,13 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 				m := list.Object()
 				p.message(&m)
 				list.Leave(m.End())
+			}
+			it.Leave(list.End())
+		case string(key) == "tools":
+			p.r.Tools = make([]hub.ToolDef, 0, 32)
+			list := it.Array()
+			for list.Next() {
+				p.tool(&list)
 			}
 			it.Leave(list.End())
 		default:
@@ -80,11 +91,6 @@ func (p *parser) field(key string, v []byte) {
 		r.Stream = jsn.IsTrue(v)
 	case "system":
 		p.system = p.texts(v)
-	case "tools":
-		r.Tools = make([]hub.ToolDef, 0, 32)
-		for it := jsn.Array(v); it.Next(); {
-			p.tool(it.Value())
-		}
 	case "tool_choice":
 		p.choice(v)
 	case "max_tokens":
@@ -167,119 +173,211 @@ func mark(block []byte) []byte {
 	return nil
 }
 
-// block is a content block, read in one pass. Containers are raw values.
+// block is a content block, read in one pass. It is small, and holds positions instead
+// of slices, since one is filled for each block of the conversation.
 type block struct {
-	typ                               string
-	text, id, name, title, source     jsn.Str
-	thinking, signature, data, result jsn.Str
-	input, content, src, cache        []byte
-	failed, cited                     bool
+	base   []byte // what the positions point into
+	kind   kind
+	typ    jsn.Str
+	failed bool
+	cited  bool
+	at     [fields]span
 }
 
-func readBlock(it *jsn.ObjectIter) (b block) {
-	for it.Next() {
-		key := it.Key()
-		v := it.Value()
-		switch string(key) {
-		case "type":
-			b.typ = jsn.StrOf(v).View()
-		case "text":
-			b.text = jsn.StrOf(v)
-		case "id":
-			b.id = jsn.StrOf(v)
-		case "name":
-			b.name = jsn.StrOf(v)
-		case "input":
-			b.input = v
-		case "content":
-			b.content = v
-		case "tool_use_id":
-			b.result = jsn.StrOf(v)
-		case "is_error":
-			b.failed = jsn.IsTrue(v)
-		case "cache_control":
-			if jsn.KindOf(v) == jsn.Obj {
-				b.cache = v
-			}
-		case "thinking":
-			b.thinking = jsn.StrOf(v)
-		case "signature":
-			b.signature = jsn.StrOf(v)
-		case "data":
-			b.data = jsn.StrOf(v)
-		case "title":
-			b.title = jsn.StrOf(v)
-		case "source":
-			b.src, b.source = v, jsn.StrOf(v)
-		case "citations":
-			b.cited = jsn.Len(v) > 0
-		}
+// span is the position of a raw value; zero means that there is none.
+type span struct{ start, end int32 }
+
+// Members of blocks.
+const (
+	fieldText = iota
+	fieldID
+	fieldName
+	fieldInput
+	fieldContent
+	fieldCallID
+	fieldCache
+	fieldThinking
+	fieldSignature
+	fieldData
+	fieldTitle
+	fieldSource
+	fields
+)
+
+// kind is the type of a block.
+type kind uint8
+
+const (
+	kindOther kind = iota
+	kindText
+	kindToolUse
+	kindToolResult
+	kindThinking
+	kindRedacted
+	kindImage
+	kindDocument
+	kindSearchResult
+)
+
+func kindOf(typ jsn.Str) kind {
+	switch string(typ) {
+	case "text":
+		return kindText
+	case "tool_use":
+		return kindToolUse
+	case "tool_result":
+		return kindToolResult
+	case "thinking":
+		return kindThinking
+	case "redacted_thinking":
+		return kindRedacted
+	case "image":
+		return kindImage
+	case "document":
+		return kindDocument
+	case "search_result":
+		return kindSearchResult
 	}
-	return b
+	return kindOther
+}
+
+// raw returns a member as it came, nil if there is none.
+func (b *block) raw(field int) []byte {
+	s := b.at[field]
+	if s.end == 0 {
+		return nil
+	}
+	return b.base[s.start:s.end:s.end]
+}
+
+// str returns a member that is a string.
+func (b *block) str(field int) jsn.Str { return jsn.StrOf(b.raw(field)) }
+
+// read fills b with the object that it walks.
+func (b *block) read(it *jsn.ObjectIter) {
+	*b = block{base: it.Base()}
+	for it.Next() {
+		field := 0
+		switch string(it.Key()) {
+		case "type":
+			b.typ = jsn.StrOf(it.Value())
+			b.kind = kindOf(b.typ)
+			continue
+		case "text":
+			field = fieldText
+		case "id":
+			field = fieldID
+		case "name":
+			field = fieldName
+		case "input":
+			field = fieldInput
+		case "content":
+			field = fieldContent
+		case "tool_use_id":
+			field = fieldCallID
+		case "cache_control":
+			if it.Kind() != jsn.Obj {
+				continue
+			}
+			field = fieldCache
+		case "thinking":
+			field = fieldThinking
+		case "signature":
+			field = fieldSignature
+		case "data":
+			field = fieldData
+		case "title":
+			field = fieldTitle
+		case "source":
+			field = fieldSource
+		case "is_error":
+			b.failed = jsn.IsTrue(it.Value())
+			continue
+		case "citations":
+			b.cited = jsn.Len(it.Value()) > 0
+			continue
+		default:
+			continue
+		}
+		start, end := it.Span()
+		b.at[field] = span{int32(start), int32(end)}
+	}
 }
 
 // message reads one message. Its blocks are read in place when the role stands ahead
 // of them, as it usually does.
 func (p *parser) message(it *jsn.ObjectIter) {
-	m := hub.Message{}
+	m := &p.current
+	*m = hub.Message{}
 	var late []byte
 	for it.Next() {
 		switch string(it.Key()) {
 		case "role":
-			m.Role = jsn.StrOf(it.Value()).View()
+			m.Role = roleOf(jsn.StrOf(it.Value()))
 		case "content":
 			switch {
 			case it.Kind() == jsn.String:
-				m.Parts = p.parts.One(hub.Part{Text: jsn.StrOf(it.Value())})
+				m.Parts = p.text(nil, jsn.StrOf(it.Value()))
 			case m.Role == "":
 				late = it.Value()
 			default:
 				list := it.Array()
-				p.blocks(&m, &list)
+				p.blocks(m, &list)
 				it.Leave(list.End())
 			}
 		}
 	}
-	if late != nil {
-		list := jsn.Array(late)
-		p.blocks(&m, &list)
-	}
-	if m.Role != hub.Assistant && m.Role != hub.System {
+	if m.Role == "" {
 		m.Role = hub.User
 	}
-	if len(m.Parts) > 0 || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
-		p.r.Messages = append(p.r.Messages, m)
+	if late != nil {
+		list := jsn.Array(late)
+		p.blocks(m, &list)
 	}
+	if len(m.Parts) > 0 || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
+		p.r.Messages = append(p.r.Messages, *m)
+	}
+}
+
+// roleOf makes every role that is none of the format's the user's.
+func roleOf(s jsn.Str) string {
+	switch string(s) {
+	case hub.Assistant:
+		return hub.Assistant
+	case hub.System:
+		return hub.System
+	}
+	return hub.User
 }
 
 func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 	assistant := m.Role == hub.Assistant
 	var pending *hub.Reasoning // signed by Gemini, waiting for its call (E-4)
+	b := &p.block
 	for it.Next() {
 		members := it.Object()
-		b := readBlock(&members)
+		b.read(&members)
 		it.Leave(members.End())
 		switch {
-		case b.typ == "tool_result" && m.Role != hub.System:
+		case b.kind == kindToolResult && m.Role != hub.System:
 			if !assistant {
-				p.r.Messages = append(p.r.Messages, p.result(&b))
+				p.result()
 			}
-		case b.typ == "tool_use" && m.Role != hub.System:
-			if assistant {
-				call := hub.Call{ID: p.t.Decode(b.id), Name: p.t.Decode(b.name), Args: hub.ArgsValue(b.input), Cache: b.cache}
-				if pending != nil {
-					call.GoogleSig, pending = pending.Sig, nil
-				}
-				m.Calls = append(m.Calls, call)
+		case b.kind == kindToolUse && m.Role != hub.System:
+			if !assistant {
+				continue
 			}
-		case assistant && (b.typ == "thinking" || b.typ == "redacted_thinking"):
-			p.reasoning(m, &b, &pending)
+			m.Calls = p.calls.Append(m.Calls, hub.Call{})
+			call := &m.Calls[len(m.Calls)-1]
+			call.ID, call.Name = p.t.Decode(b.str(fieldID)), p.t.Decode(b.str(fieldName))
+			call.Args, call.Cache = hub.ArgsValue(b.raw(fieldInput)), b.raw(fieldCache)
+			if pending != nil {
+				call.GoogleSig, pending = pending.Sig, nil
+			}
+		case assistant && (b.kind == kindThinking || b.kind == kindRedacted):
+			p.reasoning(m, b, &pending)
 		default:
-			if part, ok := p.part(&b); ok {
-				m.Parts = p.parts.Append(m.Parts, part)
-			} else {
-				p.c.Drop(b.typ)
-			}
+			m.Parts = p.part(m.Parts, b)
 		}
 	}
 	if pending != nil {
@@ -288,25 +386,26 @@ func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 }
 
 func (p *parser) reasoning(m *hub.Message, b *block, pending **hub.Reasoning) {
-	if b.typ == "redacted_thinking" {
-		m.Reasoning = append(m.Reasoning, hub.Reasoning{Redacted: true, Provider: Name, Sig: b.data})
+	if b.kind == kindRedacted {
+		m.Reasoning = append(m.Reasoning, hub.Reasoning{Redacted: true, Provider: Name, Sig: b.str(fieldData)})
 		return
 	}
-	r, ok := envelope.Open(p.t, b.signature)
+	thinking, signature := b.str(fieldThinking), b.str(fieldSignature)
+	r, ok := envelope.Open(p.t, signature)
 	switch {
 	case ok && r.Provider == "gemini" && !r.Redacted:
 		if *pending != nil { // no call took it: a thought
 			m.Reasoning = append(m.Reasoning, **pending)
 		}
-		r.Text = b.thinking
+		r.Text = thinking
 		*pending = &r
 		return
 	case ok:
-		r.Text = b.thinking
-	case len(b.signature) > 0:
-		r = hub.Reasoning{Text: b.thinking, Sig: b.signature, Provider: Name}
+		r.Text = thinking
+	case len(signature) > 0:
+		r = hub.Reasoning{Text: thinking, Sig: signature, Provider: Name}
 	default:
-		r = hub.Reasoning{Text: b.thinking}
+		r = hub.Reasoning{Text: thinking}
 	}
 	if r.Redacted {
 		r.Text = nil
@@ -314,70 +413,95 @@ func (p *parser) reasoning(m *hub.Message, b *block, pending **hub.Reasoning) {
 	m.Reasoning = append(m.Reasoning, r)
 }
 
-func (p *parser) result(b *block) hub.Message {
-	m := hub.Message{Role: hub.Tool, CallID: p.t.Decode(b.result), IsError: b.failed, Cache: b.cache}
-	if s := jsn.StrOf(b.content); s != nil {
-		m.Parts = p.parts.One(hub.Part{Text: s})
-		return m
+// result adds the message of the tool result that was read last.
+func (p *parser) result() {
+	b := &p.block
+	at := len(p.r.Messages)
+	p.r.Messages = append(p.r.Messages, hub.Message{})
+	m := &p.r.Messages[at]
+	m.Role, m.CallID, m.IsError, m.Cache = hub.Tool, p.t.Decode(b.str(fieldCallID)), b.failed, b.raw(fieldCache)
+	content := b.raw(fieldContent)
+	if s := jsn.StrOf(content); s != nil {
+		m.Parts = p.text(m.Parts, s)
+		return
 	}
-	for it := jsn.Array(b.content); it.Next(); {
+	for it := jsn.Array(content); it.Next(); {
 		members := it.Object()
-		inner := readBlock(&members)
+		b.read(&members)
 		it.Leave(members.End())
-		if part, ok := p.part(&inner); ok {
-			m.Parts = p.parts.Append(m.Parts, part)
-		} else {
-			p.c.Drop(inner.typ)
-		}
+		m.Parts = p.part(m.Parts, b)
 	}
-	return m
 }
 
-func (p *parser) part(b *block) (part hub.Part, ok bool) {
+// text appends a text to parts.
+func (p *parser) text(parts []hub.Part, s jsn.Str) []hub.Part {
+	parts = p.parts.Append(parts, hub.Part{})
+	parts[len(parts)-1].Text = s
+	return parts
+}
+
+// part appends the part that a block stands for; blocks that are none are reported.
+func (p *parser) part(parts []hub.Part, b *block) []hub.Part {
 	if b.cited {
 		p.c.Drop("citations")
 	}
-	switch b.typ {
-	case "text":
-		part.Text, ok = b.text, b.text != nil
-	case "image", "document":
-		part, ok = p.source(b)
-	case "search_result":
-		part, ok = hub.Part{Text: p.searchResult(b)}, true
+	switch b.kind {
+	case kindText:
+		s := b.str(fieldText)
+		if s == nil {
+			p.c.Drop("text")
+			return parts
+		}
+		parts = p.text(parts, s)
+	case kindImage, kindDocument:
+		part, ok := p.source(b)
+		if !ok {
+			p.c.Drop(b.typ.String())
+			return parts
+		}
+		parts = p.parts.Append(parts, part)
+	case kindSearchResult:
+		parts = p.text(parts, p.searchResult(b))
+	default:
+		p.c.Drop(b.typ.String())
+		return parts
 	}
-	part.Cache = b.cache
-	return part, ok
+	if b.at[fieldCache].end != 0 {
+		parts[len(parts)-1].Cache = b.raw(fieldCache)
+	}
+	return parts
 }
 
 // source reads an image or document block.
 func (p *parser) source(b *block) (hub.Part, bool) {
-	m := &hub.Media{Type: b.typ, Name: b.title}
+	m := &hub.Media{Type: b.typ.String(), Name: b.str(fieldTitle)}
+	src := b.raw(fieldSource)
 	kind := hub.PartImage
-	if b.typ == "document" {
+	if b.kind == kindDocument {
 		kind = hub.PartFile
 	}
-	switch jsn.StrOf(jsn.Get(b.src, "type")).String() {
+	switch jsn.StrOf(jsn.Get(src, "type")).String() {
 	case "base64":
-		m.MIME = media.Type(jsn.StrOf(jsn.Get(b.src, "media_type")).String())
-		m.Data = jsn.StrOf(jsn.Get(b.src, "data"))
+		m.MIME = media.Type(jsn.StrOf(jsn.Get(src, "media_type")).String())
+		m.Data = jsn.StrOf(jsn.Get(src, "data"))
 		if m.MIME == "" && kind == hub.PartFile {
 			m.MIME = "application/pdf"
 		}
 	case "url":
-		m.URL = jsn.StrOf(jsn.Get(b.src, "url"))
+		m.URL = jsn.StrOf(jsn.Get(src, "url"))
 	case "file":
-		kind, m.ID = hub.PartFileRef, jsn.StrOf(jsn.Get(b.src, "file_id"))
+		kind, m.ID = hub.PartFileRef, jsn.StrOf(jsn.Get(src, "file_id"))
 	case "text":
-		return hub.Part{Text: titled(b.title, jsn.StrOf(jsn.Get(b.src, "data")))}, true
+		return hub.Part{Text: titled(b.str(fieldTitle), jsn.StrOf(jsn.Get(src, "data")))}, true
 	case "content":
 		var text jsn.Str
-		for i, part := range p.texts(jsn.Get(b.src, "content")) {
+		for i, part := range p.texts(jsn.Get(src, "content")) {
 			if i > 0 {
 				text = append(text, `\n`...)
 			}
 			text = append(text, part.Text...)
 		}
-		return hub.Part{Text: titled(b.title, text)}, true
+		return hub.Part{Text: titled(b.str(fieldTitle), text)}, true
 	default:
 		return hub.Part{}, false
 	}
@@ -406,18 +530,21 @@ func (p *parser) searchResult(b *block) jsn.Str {
 		}
 		out = append(out, s...)
 	}
-	line(b.title)
-	line(b.source)
-	for _, part := range p.texts(b.content) {
+	line(b.str(fieldTitle))
+	line(b.str(fieldSource))
+	for _, part := range p.texts(b.raw(fieldContent)) {
 		line(part.Text)
 	}
 	return out
 }
 
-func (p *parser) tool(raw []byte) {
-	def := hub.ToolDef{Raw: raw}
+// tool reads a definition in place.
+func (p *parser) tool(list *jsn.ArrayIter) {
+	p.r.Tools = append(p.r.Tools, hub.ToolDef{})
+	def := &p.r.Tools[len(p.r.Tools)-1]
 	var typ string
-	for it := jsn.Object(raw); it.Next(); {
+	it := list.Object()
+	for it.Next() {
 		v := it.Value()
 		switch string(it.Key()) {
 		case "type":
@@ -429,16 +556,19 @@ func (p *parser) tool(raw []byte) {
 		case "input_schema":
 			def.Parameters = v
 		case "cache_control":
-			def.Cache = mark(raw)
+			if jsn.KindOf(v) == jsn.Obj {
+				def.Cache = v
+			}
 		}
 	}
+	list.Leave(it.End())
+	def.Raw = list.Value()
 	if def.Parameters == nil && typ != "" && typ != "custom" {
 		def.Hosted = typ
 		if strings.HasPrefix(typ, "web_search_") {
 			def.Hosted = "web_search"
 		}
 	}
-	p.r.Tools = append(p.r.Tools, def)
 }
 
 func (p *parser) choice(v []byte) {

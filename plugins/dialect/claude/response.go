@@ -86,9 +86,10 @@ func (d dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
 	if s := jsn.StrOf(content); len(s) > 0 {
 		r.Items = append(r.Items, hub.Item{Kind: hub.ItemText, Text: s})
 	}
+	var b block
 	for it := jsn.Array(content); it.Next(); {
 		members := it.Object()
-		b := readBlock(&members)
+		b.read(&members)
 		it.Leave(members.End())
 		readItem(c, r, &b)
 	}
@@ -102,28 +103,28 @@ func (d dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
 }
 
 func readItem(c *hub.Ctx, r *hub.Response, b *block) {
-	switch b.typ {
-	case "text":
-		s := b.text
+	switch b.kind {
+	case kindText:
+		s := b.str(fieldText)
 		if n := len(r.Items); n > 0 && r.Items[n-1].Kind == hub.ItemText {
 			last := &r.Items[n-1]
 			last.Text = append(append(jsn.Str(nil), last.Text...), s...)
 		} else if len(s) > 0 {
 			r.Items = append(r.Items, hub.Item{Kind: hub.ItemText, Text: s})
 		}
-	case "thinking":
-		th := hub.Reasoning{Text: b.thinking}
-		if s := b.signature; len(s) > 0 {
+	case kindThinking:
+		th := hub.Reasoning{Text: b.str(fieldThinking)}
+		if s := b.str(fieldSignature); len(s) > 0 {
 			th.Sig, th.Provider = s, Name
 		}
 		if len(th.Text) > 0 || len(th.Sig) > 0 {
 			r.Items = append(r.Items, hub.Item{Kind: hub.ItemReasoning, Reasoning: th})
 		}
-	case "redacted_thinking":
+	case kindRedacted:
 		r.Items = append(r.Items, hub.Item{Kind: hub.ItemReasoning,
-			Reasoning: hub.Reasoning{Redacted: true, Sig: b.data, Provider: Name}})
-	case "tool_use":
-		call := hub.Call{ID: b.id.String(), Name: b.name.String(), Args: hub.ArgsValue(b.input)}
+			Reasoning: hub.Reasoning{Redacted: true, Sig: b.str(fieldData), Provider: Name}})
+	case kindToolUse:
+		call := hub.Call{ID: b.str(fieldID).String(), Name: b.str(fieldName).String(), Args: hub.ArgsValue(b.raw(fieldInput))}
 		if call.ID == "" {
 			call.ID = c.NewID("toolu_")
 		}
