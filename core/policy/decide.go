@@ -18,6 +18,9 @@ type Verdicts struct {
 	Set      []SetField `json:"set,omitempty"`
 	Tags     []string   `json:"tags,omitempty"`
 	Warnings []Note     `json:"warnings,omitempty"`
+	// Unresolved tells that the record knows no targets of Model, so that what
+	// follows from them is not decided.
+	Unresolved bool `json:"unresolved,omitempty"`
 	// Targets are the ids in the order they are tried, Account the first choice.
 	Targets []string `json:"targets,omitempty"`
 	Account string   `json:"account,omitempty"`
@@ -59,7 +62,7 @@ func (f recordFacts) Banned(ip string) bool              { return hasTag(f.r.Ban
 // gives the same answer each time. The record is not changed.
 func (s *Set) Decide(r *Record, tr *Trace) Verdicts {
 	d := &decider{set: s, rec: r, tr: tr}
-	d.v.Targets, d.v.Allowed = nil, true
+	d.v.Allowed = true
 	d.bind()
 	if !d.admitted() || !d.affordable() || !d.routed() {
 		return d.v
@@ -93,10 +96,12 @@ func (d *decider) bind() {
 		req = &copied
 	}
 	d.env.IPEnv = IPEnv{Req: req, Clock: d.set.Clock(at), Sys: r.Sys, Cfg: r.Cfg, Facts: recordFacts{r}}
-	d.env.Key, d.env.Guard, d.env.Combo, d.env.Attempt = r.Key, r.Guard, r.Combo, r.Attempt
-	if len(r.Targets) > 0 {
-		d.env.Target = r.Targets[0]
+	d.env.Key, d.env.Guard, d.env.Combo = r.Key, r.Guard, r.Combo
+	attempt := Attempt{N: 1}
+	if r.Attempt != nil {
+		attempt = *r.Attempt
 	}
+	d.env.Attempt = &attempt
 	d.v.Model = req.Model
 }
 
@@ -121,44 +126,88 @@ func (d *decider) admitted() bool {
 	}
 	g := s.Gate(gate, d.tr)
 	d.v.Warnings, d.v.Tags = g.Warnings, g.Tags
+	gate.Req.Tags = append(append([]string(nil), gate.Req.Tags...), g.Tags...)
+	d.v.Log = s.Log(gate, d.tr)
 	if !g.Allowed {
 		return d.refuse("admit", g)
 	}
-	gate.Req.Tags = append(append([]string(nil), gate.Req.Tags...), g.Tags...)
-	d.v.Log = s.Log(gate, d.tr)
 	d.v.Bypass = s.Bypass(gate, d.tr)
 	if d.v.Bypass.Hit && d.v.Bypass.Route == "" {
 		d.v.Phase, d.v.Rule = "admit", d.v.Bypass.Rule
 		return false
 	}
 	if d.v.Bypass.Route != "" {
-		gate.Req.Model, d.v.Model = d.v.Bypass.Route, d.v.Bypass.Route
+		d.v.Model = d.v.Bypass.Route
 	}
 	return true
 }
 
+// maxRoutes is how often rules may put another model in place of one.
+const maxRoutes = 3
+
+// affordable asks budget and rewrite rules until they leave the model alone.
 func (d *decider) affordable() bool {
-	s, gate := d.set, &d.env.GateEnv
-	budget := BudgetEnv{GateEnv: *gate}
-	d.v.Budget = s.Budget(&budget, func(q BudgetQuery) BudgetState { return d.rec.Budgets[q.key()] }, d.tr)
-	switch d.v.Budget.Action {
-	case "deny":
-		return d.refuse("budget", GateVerdict{Rule: d.v.Budget.Rule, Code: "RATE_002", Status: 429, Message: "budget exceeded"})
-	case "downgrade":
-		gate.Req.Model, d.v.Model = d.v.Budget.DowngradeTo, d.v.Budget.DowngradeTo
+	for range maxRoutes + 1 {
+		model := d.v.Model
+		if !d.priced() {
+			return false
+		}
+		if d.v.Model == model {
+			d.v.Cache = d.set.Cache(&d.env.GateEnv, d.tr)
+			return true
+		}
+	}
+	return d.refuse("budget", GateVerdict{Code: "MODEL_002", Status: 400, Message: "rules keep replacing the model"})
+}
+
+// priced asks the budget rules about the model and, if they let it be, the
+// rewrite rules.
+func (d *decider) priced() bool {
+	s, gate, model := d.set, &d.env.GateEnv, d.v.Model
+	route := d.rec.route(model)
+	gate.Req.Tags = addTags(gate.Req.Tags, route.Tags)
+	if !route.Missing {
+		budget := BudgetEnv{GateEnv: *gate}
+		d.v.Budget = s.Budget(&budget, func(q BudgetQuery) BudgetState { return d.rec.budget(q, model) }, d.tr)
+	}
+	switch b := d.v.Budget; {
+	case b.Action == "deny":
+		return d.refuse("budget", GateVerdict{Rule: b.Rule, Code: "RATE_002", Status: 429, Message: "budget exceeded"})
+	case b.Action == "downgrade" && b.DowngradeTo != "" && b.DowngradeTo != model:
+		d.v.Model = b.DowngradeTo
+		return true
 	}
 	re := s.Rewrite(gate, d.tr)
-	if re.Model != "" {
+	gate.Req.Tags = addTags(gate.Req.Tags, re.Tags)
+	d.v.Tags, d.v.Set = addTags(d.v.Tags, re.Tags), re.Set
+	if re.Model != "" && re.Model != model {
 		gate.Req.Model, d.v.Model = re.Model, re.Model
 	}
-	gate.Req.Tags = append(gate.Req.Tags, re.Tags...)
-	d.v.Tags, d.v.Set = append(d.v.Tags, re.Tags...), re.Set
-	d.v.Cache = s.Cache(gate, d.tr)
 	return true
+}
+
+// addTags returns tags with those of more that are new. The list of a record is
+// never written to.
+func addTags(tags, more []string) []string {
+	for _, t := range more {
+		if !hasTag(tags, t) {
+			tags = append(tags[:len(tags):len(tags)], t)
+		}
+	}
+	return tags
 }
 
 func (d *decider) routed() bool {
 	s, target := d.set, &d.env.TargetEnv
+	if !d.rec.resolved(d.v.Model) {
+		d.v.Phase, d.v.Unresolved = "passed", true
+		return false
+	}
+	if len(d.rec.Targets) == 0 {
+		return d.refuse("route", GateVerdict{Code: "MODEL_001", Status: 404, Message: "model not found: " + d.v.Model})
+	}
+	target.Targets, target.Target = d.rec.Targets, d.rec.Targets[0]
+	target.Profile = d.rec.Profiles[target.Target.ID]
 	var kept []*Target
 	for _, i := range s.Filter(target, d.rec.Targets, d.tr) {
 		kept = append(kept, d.rec.Targets[i])
@@ -172,6 +221,7 @@ func (d *decider) routed() bool {
 		d.v.Targets = append(d.v.Targets, kept[i].ID)
 	}
 	d.env.Targets = ordered
+	d.env.Attempt.TargetsLeft = len(ordered) - 1
 	d.point(ordered[0].ID)
 	d.v.Phase = "passed"
 	return true
@@ -194,15 +244,27 @@ func (d *decider) point(id string) {
 
 func (d *decider) prepared() {
 	s, target := d.set, &d.env.TargetEnv
-	d.v.System = s.System(target, d.tr)
-	d.v.Thinking = s.Thinking(target, d.tr)
-	d.v.Context = s.Context(target, d.tr)
-	d.v.Timeouts = s.Timeouts(target, d.tr)
 	accounts := d.env.Accounts
+	d.env.Attempt.AccountsLeft = AccountsLeft(accounts)
 	if i, ok := s.Accounts(&d.env, accounts, d.tr); ok {
 		d.env.Account, d.v.Account = accounts[i], accounts[i].ID
 		d.v.Limits = s.Limits(&d.env, d.tr)
 	}
+	d.v.Thinking = s.Thinking(target, d.tr)
+	d.v.System = s.System(target, d.tr)
+	d.v.Context = s.Context(target, d.tr)
+	d.v.Timeouts = s.Timeouts(target, d.tr)
+}
+
+// AccountsLeft is how many accounts could be tried after the next one.
+func AccountsLeft(accounts []*Account) int {
+	n := 0
+	for _, a := range accounts {
+		if a.Active && !a.Tried && !a.Cooling && !a.ModelLocked {
+			n++
+		}
+	}
+	return max(n-1, 0)
 }
 
 func (d *decider) failures() {

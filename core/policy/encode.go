@@ -240,6 +240,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	fact(e, "guard", plans.guard, r.Guard, false)
 	fact(e, "combo", plans.combo, r.Combo, false)
 	fact(e, "attempt", plans.attempt, r.Attempt, false)
+	e.routes(r.Routes)
 	if len(r.Targets) > 0 {
 		e.member("targets")
 		facts(e, plans.target, r.Targets)
@@ -338,6 +339,32 @@ func (e *encoder) number(v float64) {
 		return
 	}
 	e.float(v)
+}
+
+func (e *encoder) routes(list []Route) {
+	if len(list) == 0 {
+		return
+	}
+	e.member("routes")
+	e.dst = append(e.dst, '[')
+	for i, r := range list {
+		if i > 0 {
+			e.dst = append(e.dst, ',')
+		}
+		e.dst, e.comma = append(e.dst, '{'), false
+		e.member("model")
+		e.dst = doc.Quote(e.dst, r.Model)
+		if len(r.Tags) > 0 {
+			e.member("tags")
+			e.list(r.Tags)
+		}
+		if r.Missing {
+			e.member("missing")
+			e.dst = append(e.dst, "true"...)
+		}
+		e.dst = append(e.dst, '}')
+	}
+	e.dst, e.comma = append(e.dst, ']'), true
 }
 
 func (e *encoder) failures(list []Failure) {

@@ -16,15 +16,19 @@ import (
 // is unknown or usual.
 type Record struct {
 	// At is when the request was decided; Now in JSON is its RFC 3339 form.
-	At    time.Time
+	At time.Time
+	// Req is the request before any rule changed it.
 	Req   *Req
 	Key   *Key
 	Sys   *Sys
 	Cfg   *Cfg
 	Guard *Guard
 	Combo *Combo
-	// Targets are the candidates as resolved, Accounts and Profiles what belongs
-	// to each by target id.
+	// Routes are the model names that were looked up, in order: the requested
+	// one, then those that rules put in its place.
+	Routes []Route
+	// Targets are the candidates of the last route, Accounts and Profiles what
+	// belongs to each by target id.
 	Targets  []*Target
 	Accounts map[string][]*Account
 	Profiles map[string]*Profile
@@ -32,7 +36,8 @@ type Record struct {
 	// Spend, Requests and Tokens hold look-ups by "scope/window".
 	Spend, Requests, Tokens map[string]float64
 	Banned                  []string
-	// Budgets holds counters by "scope/unit/period", Locks by subject.
+	// Budgets holds counters by "scope/unit/period", followed by "@model" where
+	// rules had put another model in place; Locks by subject.
 	Budgets map[string]BudgetState
 	Locks   map[string]Lock
 	// Failures are the failed attempts in order; Usage is that of the success.
@@ -46,6 +51,15 @@ type Record struct {
 	Served, ServedAccount string
 	// CostUSD is what the request cost, Costs what it would cost by target.
 	CostUSD float64
+}
+
+// Route is a model name that was looked up.
+type Route struct {
+	Model string `json:"model"`
+	// Tags come from the name: of its alias, its combo or its suffix.
+	Tags []string `json:"tags,omitempty"`
+	// Missing tells that nobody knows the name.
+	Missing bool `json:"missing,omitempty"`
 }
 
 // Failure is a failed attempt.
@@ -104,19 +118,51 @@ func (l *factLog) Banned(ip string) bool {
 	return v
 }
 
-// ObserveBudget returns a budget look-up that writes each answer into the record.
+// ObserveBudget returns a budget look-up that writes each answer into the
+// record, as one about the last of its routes.
 func (r *Record) ObserveBudget(look func(BudgetQuery) BudgetState) func(BudgetQuery) BudgetState {
 	return func(q BudgetQuery) BudgetState {
 		v := look(q)
 		if r.Budgets == nil {
 			r.Budgets = map[string]BudgetState{}
 		}
-		r.Budgets[q.key()] = v
+		key := q.key()
+		if n := len(r.Routes); n > 1 {
+			key += "@" + r.Routes[n-1].Model
+		}
+		r.Budgets[key] = v
 		return v
 	}
 }
 
 func (q BudgetQuery) key() string { return q.Scope + "/" + q.Unit + "/" + q.Period }
+
+// budget answers a look-up about a model from the record.
+func (r *Record) budget(q BudgetQuery, model string) BudgetState {
+	if v, ok := r.Budgets[q.key()+"@"+model]; ok {
+		return v
+	}
+	return r.Budgets[q.key()]
+}
+
+// route finds the look-up of a model name.
+func (r *Record) route(model string) Route {
+	for _, x := range r.Routes {
+		if x.Model == model {
+			return x
+		}
+	}
+	return Route{}
+}
+
+// resolved tells whether Targets are those of a model name. A record without
+// routes says of no other name.
+func (r *Record) resolved(model string) bool {
+	if n := len(r.Routes); n > 0 {
+		return r.Routes[n-1].Model == model
+	}
+	return len(r.Targets) > 0
+}
 
 // recordJSON is the wire form of a Record as it is read; encode.go writes it.
 type recordJSON struct {
@@ -127,6 +173,7 @@ type recordJSON struct {
 	Cfg      map[string]any              `json:"cfg,omitempty"`
 	Guard    map[string]any              `json:"guard,omitempty"`
 	Combo    map[string]any              `json:"combo,omitempty"`
+	Routes   []Route                     `json:"routes,omitempty"`
 	Targets  []map[string]any            `json:"targets,omitempty"`
 	Accounts map[string][]map[string]any `json:"accounts,omitempty"`
 	Profiles map[string]map[string]any   `json:"profiles,omitempty"`
@@ -180,7 +227,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	}
 	*r = Record{
 		Req: NewReq(), Key: NewKey(), Sys: &Sys{}, Cfg: NewCfg(), Guard: &Guard{}, Combo: &Combo{Size: 1}, Attempt: &Attempt{N: 1},
-		Spend: in.Spend, Requests: in.Requests, Tokens: in.Tokens, Banned: in.Banned,
+		Routes: in.Routes, Spend: in.Spend, Requests: in.Requests, Tokens: in.Tokens, Banned: in.Banned,
 		Served: in.Served, ServedAccount: in.Account, CostUSD: in.CostUSD,
 	}
 	if in.Now != "" {

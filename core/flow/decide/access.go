@@ -148,11 +148,14 @@ func (s *Stage) keyFacts(c *call.Call, k *account.Key) *policy.Key {
 // holds the key to its own limits.
 func (s *Stage) gate(c *call.Call) {
 	set, env := c.Snapshot.Policy, &c.Env.GateEnv
-	c.Log = logging(set.Log(env, c.Trace), c.Snapshot.Config.File.Logging.Requests.Bodies)
-	c.Keep = c.Keep || c.Log.Bodies == "all"
+	asked := *c.Req // rules change the one of the call
+	asked.Tags = slices.Clone(asked.Tags)
+	c.Record.Req = &asked
 	v := set.Gate(env, c.Trace)
 	c.Req.Tags = append(c.Req.Tags, v.Tags...)
 	c.Warnings = append(c.Warnings, v.Warnings...)
+	c.Log = logging(set.Log(env, c.Trace), c.Snapshot.Config.File.Logging.Requests.Bodies)
+	c.Keep = c.Keep || c.Log.Bodies == "all"
 	if !v.Allowed {
 		e := denied(v, fault.Denied)
 		s.tell(c, policy.Event{Source: "policy", Kind: "failure", Status: e.Status, Reason: v.Rule})

@@ -23,34 +23,39 @@ const expectedOutput = 1000
 // replace it; a replaced name is resolved again.
 func (s *Stage) route(c *call.Call) {
 	for range maxRoutes + 1 {
-		if s.resolve(c); c.Err != nil {
-			return
-		}
 		before := c.Route
-		if s.budget(c); c.Err != nil {
-			return
+		missing := s.resolve(c)
+		if missing == nil {
+			if s.budget(c); c.Err != nil {
+				return
+			}
 		}
 		if c.Route == before {
 			s.rewrite(c)
 		}
 		if c.Route == before {
+			c.Fail(missing)
 			return
 		}
 	}
 	c.Fail(fault.Newf(fault.ModelAmbiguous, "Rules keep replacing the model: %q leads back to another rewrite", c.Model))
 }
 
-// resolve looks the name up in the catalogue.
-func (s *Stage) resolve(c *call.Call) {
+// resolve looks the name up in the catalogue. A name that nobody knows is not yet
+// the end: a rewrite rule may put another in its place.
+func (s *Stage) resolve(c *call.Call) error {
 	name := c.Route
 	if c.Provider != "" && c.Route == c.Model && !strings.HasPrefix(name, c.Provider+"/") {
 		name = c.Provider + "/" + name
 	}
 	res, err := c.Snapshot.Catalog.Resolve(catalog.Query{Model: name, Active: s.Pool.Active})
+	c.Env.Cfg = c.Snapshot.Cfg
+	c.Record.Cfg = c.Env.Cfg
 	if err != nil {
-		c.Fail(err)
-		return
+		c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Missing: true})
+		return err
 	}
+	c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Tags: res.Tags})
 	c.Resolution = s.withChain(c, res)
 	c.Req.Tags = appendNew(c.Req.Tags, res.Tags)
 	*c.Env.Combo = policy.Combo{Size: len(res.Targets)}
@@ -59,8 +64,9 @@ func (s *Stage) resolve(c *call.Call) {
 		c.Env.Combo.Counter = s.Health.Combos.Counter(combo.Name)
 		cfg := *c.Snapshot.Cfg
 		cfg.MaxRetries, cfg.RetryDelayMS = combo.Config.MaxRetries, int(combo.Config.RetryDelay.Milliseconds())
-		c.Env.Cfg = &cfg
+		c.Env.Cfg, c.Record.Cfg = &cfg, &cfg
 	}
+	return nil
 }
 
 // withChain adds the fallback chain of a plain model behind its own targets.

@@ -56,6 +56,8 @@ func (l *loop) over() bool { return l.c.Answer != nil || l.c.Err != nil }
 // have changed since the request came in.
 func (l *loop) wanted(t *call.Target) bool {
 	sum := l.s.Pool.Summary(t.Provider.ID, t.Model.ID)
+	now := *t.Facts // the record keeps those of the decision
+	t.Facts = &now
 	f := t.Facts
 	f.AccountsReady, f.Cooling, f.CooldownMS = sum.Ready, sum.Cooling, int(sum.CooldownMS)
 	f.Breaker = string(l.s.Health.Breakers.View(t.Provider.ID).State)
