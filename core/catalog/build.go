@@ -315,6 +315,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 		p.Pos, p.Proxy, p.Timeouts, p.Tags, p.Meta = c.Pos, c.Proxy, c.Timeouts, c.Tags, c.Meta
 		p.AllowPrivate = c.AllowPrivate != nil && *c.AllowPrivate
 		p.ModelsURL = c.ModelsList.URL
+		p.OnlyListed = c.Passthrough != nil && !*c.Passthrough
 		p.Cooling = c.Cooling == nil || *c.Cooling
 	}
 	if p.Kind == "" {

@@ -198,6 +198,11 @@ func (c *Catalog) target(res *Resolution, p *Provider, id string) (Target, error
 			}
 		}
 	}
+	if !known && p.OnlyListed {
+		e := fault.Newf(fault.ModelNotFound, "Model %q not found: provider %s serves only the models it lists", res.Requested, p.ID)
+		e.Param = "model"
+		return Target{}, e
+	}
 	if !known {
 		t = c.synthetic(p, id)
 	}

@@ -40,6 +40,8 @@ type Provider struct {
 	Meta       map[string]string
 	// Passthrough providers take model ids the catalogue does not know.
 	Passthrough bool
+	// OnlyListed providers do not: the operator said so.
+	OnlyListed bool
 	// ForcedStream providers always stream upstream.
 	ForcedStream bool
 	// EffortSuffixes are model name endings that mean a reasoning effort.
