@@ -202,10 +202,10 @@ type ObjectIter struct {
 	b     []byte
 	i     int // behind the current value, or unknown
 	start int // of the current value
-	key   []byte
 	end   int // behind the object itself, once it was walked
 
-	escaped bool // key holds an escape
+	keyStart, keyEnd int
+	escaped          bool // the key holds an escape
 }
 
 // Object starts a walk over v. A value that is not an object has no members.
@@ -217,16 +217,74 @@ func Object(v []byte) ObjectIter {
 	return ObjectIter{b: v, i: i + 1}
 }
 
-// Next moves to the next member.
+// Next moves to the next member. JSON without white space, as programs write it, takes
+// few branches here: in a guest they are what costs most.
 func (it *ObjectIter) Next() bool {
 	b := it.b
 	i := it.i
 	if i == unknown {
 		i = valueEnd(b, it.start)
 	}
-	if i < len(b) && b[i] == ',' {
-		i++
+	if i+ahead > len(b) {
+		return it.next(i)
 	}
+	w := load(b, i)
+	k := i + 1
+	if byte(w) == ',' {
+		w >>= 8
+		k++
+	}
+	if byte(w) != '"' {
+		return it.next(i)
+	}
+	it.keyStart = k
+	var m uint64
+	for {
+		v := load(b, k)
+		q, e := v^('"'*lo), v^('\\'*lo)
+		if m = ((q-lo)&^q | (e-lo)&^e) & hi; m != 0 {
+			break
+		}
+		if k += 8; k+ahead > len(b) {
+			return it.next(i)
+		}
+	}
+	k += bits.TrailingZeros64(m) >> 3
+	w = load(b, k)
+	if uint16(w) != '"'|':'<<8 || class[byte(w>>16)] <= 0 {
+		return it.next(i)
+	}
+	it.keyEnd = k
+	it.escaped = false
+	k += 2
+	it.start = k
+	if byte(w>>16) != '"' {
+		it.i = unknown
+		return true
+	}
+	// Most values are strings: their end is found here, without a call.
+	for k++; k+8 <= len(b); k += 8 {
+		v := load(b, k)
+		q, e := v^('"'*lo), v^('\\'*lo)
+		if m = ((q-lo)&^q | (e-lo)&^e) & hi; m != 0 {
+			k += bits.TrailingZeros64(m) >> 3
+			break
+		}
+	}
+	if k < len(b) && b[k] == '"' {
+		it.i = k + 1
+		return true
+	}
+	it.i = valueEnd(b, it.start)
+	return true
+}
+
+// ahead is how far Next looks without asking for the end of the document.
+const ahead = 16
+
+// next is Next for every form of JSON.
+func (it *ObjectIter) next(i int) bool {
+	b := it.b
 	for i < len(b) && (b[i] <= ' ' || b[i] == ',') {
 		i++
 	}
@@ -234,37 +292,13 @@ func (it *ObjectIter) Next() bool {
 		return it.stop(i)
 	}
 	i++
-	start := i
-	it.escaped = false
-	for {
-		if i+8 <= len(b) {
-			v := load(b, i)
-			q, e := v^('"'*lo), v^('\\'*lo)
-			m := ((q-lo)&^q | (e-lo)&^e) & hi
-			if m == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(m) >> 3
-		} else {
-			for i < len(b) && b[i] != '"' && b[i] != '\\' {
-				i++
-			}
-			if i >= len(b) {
-				return it.stop(i)
-			}
-		}
-		if b[i] == '"' {
-			break
-		}
-		it.escaped = true
-		i += 2
+	e := stringEnd(b, i)
+	if e < 0 {
+		return it.stop(len(b))
 	}
-	it.key = b[start:i]
-	i++
-	if i < len(b) && b[i] == ':' {
-		i++
-	}
+	it.keyStart, it.keyEnd = i, e
+	it.escaped = !unescaped(b[i:e])
+	i = e + 1
 	for i < len(b) && (b[i] <= ' ' || b[i] == ':') {
 		i++
 	}
@@ -273,33 +307,7 @@ func (it *ObjectIter) Next() bool {
 	}
 	it.start = i
 	it.i = unknown
-	if b[i] != '"' {
-		return true
-	}
-	// Most values are strings: their end is found here, without a call.
-	for i++; ; i += 2 {
-		for i+8 <= len(b) {
-			v := load(b, i)
-			q, e := v^('"'*lo), v^('\\'*lo)
-			m := ((q-lo)&^q | (e-lo)&^e) & hi
-			if m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
-			i += 8
-		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' {
-			i++
-		}
-		if i >= len(b) {
-			it.i = len(b)
-			return true
-		}
-		if b[i] == '"' {
-			it.i = i + 1
-			return true
-		}
-	}
+	return true
 }
 
 // stop ends the walk at i.
@@ -313,14 +321,15 @@ func (it *ObjectIter) stop(i int) bool {
 
 // Key returns the decoded name of the member.
 func (it *ObjectIter) Key() []byte {
+	key := it.b[it.keyStart:it.keyEnd]
 	if it.escaped {
-		return appendDecoded(nil, it.key)
+		return appendDecoded(nil, key)
 	}
-	return it.key
+	return key
 }
 
 // RawKey returns the name of the member in its escaped form.
-func (it *ObjectIter) RawKey() Str { return Str(it.key) }
+func (it *ObjectIter) RawKey() Str { return Str(it.b[it.keyStart:it.keyEnd]) }
 
 // Value returns the raw value of the member.
 func (it *ObjectIter) Value() []byte {
@@ -500,7 +509,7 @@ func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // KeyOffset returns where the member, at the quote of its name, stands in the object
 // that is walked.
-func (it *ObjectIter) KeyOffset() int { return cap(it.b) - cap(it.key) - 1 }
+func (it *ObjectIter) KeyOffset() int { return it.keyStart - 1 }
 
 // ValueOffset returns where the element stands in the array that is walked.
 func (it *ArrayIter) ValueOffset() int { return it.start }
