@@ -241,7 +241,7 @@ func (s *translationStream) frame(m *Module, f abi.Frame) error {
 	if f.Kind == abi.FrameComment {
 		return nil
 	}
-	return s.hub.Feed(hub.Event{Name: f.Name, Data: f.Payload}, s.emit)
+	return s.hub.Feed(hub.Event{Name: f.Name, Data: f.Payload, Valid: f.JSON}, s.emit)
 }
 
 func (s *translationStream) end(m *Module, reason abi.EndReason) error {

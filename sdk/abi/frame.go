@@ -19,6 +19,7 @@ type Frame struct {
 	DelayMS uint32 // LOCAL replies only: pause before the frame
 	Name    string
 	Payload []byte
+	JSON    bool // the host found Payload to be one valid JSON document
 }
 
 // Frame appends a frame.
@@ -31,6 +32,7 @@ func (w *Writer) Frame(f Frame) {
 		w.U32(TagFrameDelayMS, f.DelayMS)
 	}
 	w.Text(TagFrameName, f.Name)
+	w.Flag(TagFrameJSON, f.JSON)
 	w.Bytes(TagFramePayload, f.Payload)
 	w.Close(m)
 }
@@ -50,6 +52,8 @@ func (f Field) Frame() (Frame, error) {
 			out.Name = Intern(g.Value)
 		case TagFramePayload:
 			out.Payload = g.Value
+		case TagFrameJSON:
+			out.JSON = g.Bool()
 		default:
 			r.Unknown()
 		}

@@ -162,6 +162,7 @@ const (
 	TagFrameName    Tag = 0x0062 // str: event name
 	TagFramePayload Tag = 0x0063 // bytes: event data
 	TagFrameDelayMS Tag = 0x0064 // u32: pause before the frame in a LOCAL reply, milliseconds
+	TagFrameJSON    Tag = 0x0065 // u8: 1 = the host found the payload to be one valid JSON document
 )
 
 // EX_PLAN results.

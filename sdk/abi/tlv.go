@@ -36,9 +36,8 @@ func (w *Writer) head(t Tag, n int) {
 	if critical(t) {
 		flags = FlagCritical
 	}
-	w.Buf = binary.LittleEndian.AppendUint16(w.Buf, uint16(t))
-	w.Buf = binary.LittleEndian.AppendUint16(w.Buf, flags)
-	w.Buf = binary.LittleEndian.AppendUint32(w.Buf, uint32(n))
+	h := uint64(t) | uint64(flags)<<16 | uint64(uint32(n))<<32
+	w.Buf = binary.LittleEndian.AppendUint64(w.Buf, h)
 }
 
 // Bytes appends a field.

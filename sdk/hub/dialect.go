@@ -1,5 +1,7 @@
 package hub
 
+import "github.com/omniroute/omniroute/sdk/jsn"
+
 // Dialect reads and writes one wire format. Implementations hold no state between
 // calls; everything about a call is in its [Ctx].
 type Dialect interface {
@@ -39,9 +41,13 @@ type Passthrough interface {
 // Data is its payload (JSON, or the text [DONE]); Name is empty for formats whose
 // events have no name.
 type Event struct {
-	Name string
-	Data []byte
+	Name  string
+	Data  []byte
+	Valid bool // Data is known to be one valid JSON document
 }
+
+// JSON tells whether the event's data is one valid JSON document.
+func (ev *Event) JSON() bool { return ev.Valid || jsn.Valid(ev.Data) == nil }
 
 // Decoder turns upstream events into chunks. Chunks are valid during the call of
 // emit only. A decoder emits exactly one Finish or Error chunk, as the last one.

@@ -89,6 +89,7 @@ var fields = []field{
 	{abi.TagFrameName, "FrameName", "str"},
 	{abi.TagFramePayload, "FramePayload", "bytes"},
 	{abi.TagFrameDelayMS, "FrameDelayMS", "u32"},
+	{abi.TagFrameJSON, "FrameJSON", "u8"},
 	{abi.TagPlan, "Plan", "tlv"},
 	{abi.TagLocal, "Local", "tlv"},
 	{abi.TagRefresh, "Refresh", "u8"},

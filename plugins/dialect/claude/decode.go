@@ -12,6 +12,7 @@ type decoder struct {
 	c      *hub.Ctx
 	emit   func(*hub.Chunk)
 	out    hub.Chunk
+	frag   hub.Chunk // of text: nothing but Kind and Text is ever set
 	blocks []openBlock
 	calls  int
 	use    counters
@@ -50,7 +51,7 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	}
 	d.emit = emit
 	data := jsn.Trim(ev.Data)
-	if jsn.KindOf(data) != jsn.Obj || jsn.Valid(data) != nil {
+	if jsn.KindOf(data) != jsn.Obj || !ev.JSON() {
 		return
 	}
 	var typ, index, inner, delta, usage []byte
@@ -147,8 +148,8 @@ func (d *decoder) blockStart(index int64, raw []byte) {
 func (d *decoder) send(kind hub.ChunkKind, s jsn.Str) {
 	if len(s) > 0 {
 		d.output = true
-		d.out = hub.Chunk{Kind: kind, Text: s}
-		d.emit(&d.out)
+		d.frag.Kind, d.frag.Text = kind, s
+		d.emit(&d.frag)
 	}
 }
 

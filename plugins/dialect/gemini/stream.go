@@ -42,7 +42,7 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 		d.End(emit)
 		return
 	}
-	if jsn.Valid(data) != nil {
+	if !ev.JSON() {
 		return // not an event of this format
 	}
 	a := readAnswer(data)

@@ -41,7 +41,7 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	}
 	d.emit = emit
 	data, name := jsn.Trim(ev.Data), ev.Name
-	valid := jsn.Valid(data) == nil
+	valid := ev.JSON()
 	if isFailure(name, data, valid) {
 		d.fail(name, data, valid)
 		return

@@ -40,7 +40,7 @@ type decoder struct {
 // Decode implements [hub.Decoder].
 func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 	data := jsn.Trim(ev.Data)
-	if d.done || len(data) == 0 || jsn.Valid(data) != nil {
+	if d.done || len(data) == 0 || !ev.JSON() {
 		return
 	}
 	d.emit = emit

@@ -13,6 +13,7 @@ type decoder struct {
 	c     *hub.Ctx
 	emit  func(*hub.Chunk)
 	out   hub.Chunk
+	frag  hub.Chunk // of text: nothing but Kind and Text is ever set
 	think stream.ThinkSplitter
 	// text and thought are bound once; the splitter calls them per fragment.
 	text, thought func(jsn.Str)
@@ -52,8 +53,8 @@ func (d *decoder) send(kind hub.ChunkKind, s jsn.Str) {
 		return
 	}
 	d.output = true
-	d.out = hub.Chunk{Kind: kind, Text: s}
-	d.emit(&d.out)
+	d.frag.Kind, d.frag.Text = kind, s
+	d.emit(&d.frag)
 }
 
 // Decode implements hub.Decoder.
@@ -67,7 +68,7 @@ func (d *decoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 		d.End(emit)
 		return
 	}
-	if jsn.KindOf(data) != jsn.Obj || jsn.Valid(data) != nil {
+	if jsn.KindOf(data) != jsn.Obj || !ev.JSON() {
 		return
 	}
 	var choices, fail []byte
