@@ -22,6 +22,7 @@ type translations struct {
 	dialects []hub.Dialect
 	ctx      hub.Ctx // of stateless calls
 	drops    []string
+	arena    hub.Arena // of stateless calls
 }
 
 func (t *translations) add(d hub.Dialect) { t.dialects = append(t.dialects, d) }
@@ -135,6 +136,8 @@ func (x *translations) translate(op abi.Op, handle uint32, in []byte) error {
 }
 
 func (x *translations) request(c *hub.Ctx, t *translation) error {
+	x.arena.Reset()
+	c.Arena = &x.arena
 	w := &x.m.out
 	mark := w.Open(abi.TagBody)
 	out, err := hub.TranslateRequest(t.from, t.to, c, w.Buf, t.body)

@@ -46,6 +46,9 @@ type Ctx struct {
 	Rand    func() uint64 // per-call random source; nil = a fixed sequence
 	NowUnix func() int64  // clock in seconds; nil = 0
 
+	// Arena lends the memory of a parsed request; nil = memory of its own.
+	Arena *Arena
+
 	// Table is the model capability table; nil = the built-in one.
 	Table *caps.Table
 

@@ -23,8 +23,7 @@ type parser struct {
 	r      *hub.Request
 	system []hub.Part
 	effort string
-	parts  hub.PartSlab
-	calls  hub.Slab[hub.Call]
+	arena  *hub.Arena
 
 	block   block       // the one being read
 	current hub.Message // the one being read
@@ -36,7 +35,10 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{c: c, t: c.Tokens(), r: &hub.Request{Source: Name}}
+	p := parser{c: c, t: c.Tokens(), r: &hub.Request{Source: Name}, arena: c.Arena}
+	if p.arena == nil {
+		p.arena = new(hub.Arena)
+	}
 	for _, a := range [...][2]string{{"stop", "stop_sequences"}, {"user", "metadata"}, {"reasoning_effort", "thinking"},
 		{"reasoning_content", "thinking"}, {"parallel_tool_calls", "tool_choice"}, {"response_format", "output_config"}} {
 		c.Alias(a[0], a[1])
@@ -45,7 +47,7 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 		switch key := it.Key(); {
 		case string(key) == "messages":
 			// The first place is kept for the system message.
-			p.r.Messages = make([]hub.Message, 1, len(body)/bytesPerMessage+16)
+			p.r.Messages = p.arena.Messages(len(body)/bytesPerMessage + 16)[:1]
 			list := it.Array()
 			for list.Next() {
 				m := list.Object()
@@ -54,7 +56,7 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 			}
 			it.Leave(list.End())
 		case string(key) == "tools":
-			p.r.Tools = make([]hub.ToolDef, 0, 32)
+			p.r.Tools = p.arena.Tools(32)
 			list := it.Array()
 			for list.Next() {
 				p.tool(&list)
@@ -367,7 +369,7 @@ func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 			if !assistant {
 				continue
 			}
-			m.Calls = p.calls.Append(m.Calls, hub.Call{})
+			m.Calls = p.arena.Calls.Append(m.Calls, hub.Call{})
 			call := &m.Calls[len(m.Calls)-1]
 			call.ID, call.Name = p.t.Decode(b.str(fieldID)), p.t.Decode(b.str(fieldName))
 			call.Args, call.Cache = hub.ArgsValue(b.raw(fieldInput)), b.raw(fieldCache)
@@ -435,7 +437,7 @@ func (p *parser) result() {
 
 // text appends a text to parts.
 func (p *parser) text(parts []hub.Part, s jsn.Str) []hub.Part {
-	parts = p.parts.Append(parts, hub.Part{})
+	parts = p.arena.Parts.Append(parts, hub.Part{})
 	parts[len(parts)-1].Text = s
 	return parts
 }
@@ -459,7 +461,7 @@ func (p *parser) part(parts []hub.Part, b *block) []hub.Part {
 			p.c.Drop(b.typ.String())
 			return parts
 		}
-		parts = p.parts.Append(parts, part)
+		parts = p.arena.Parts.Append(parts, part)
 	case kindSearchResult:
 		parts = p.text(parts, p.searchResult(b))
 	default:
