@@ -29,7 +29,8 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	up := fake.Start(fake.Options{})
 	t.Cleanup(up.Close)
-	g := serve(t, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase()}, node{id: "claudelab", dialect: "claude", url: up.URL})+freely)
+	const listed = "    passthrough_models: false\n"
+	g := serve(t, providers(node{id: "lab", dialect: "openai", url: up.OpenAIBase(), extra: listed}, node{id: "claudelab", dialect: "claude", url: up.URL, extra: listed})+freely)
 	deep := strings.Repeat("[", 100_000)
 	tests := []struct {
 		name, body string
@@ -55,6 +56,7 @@ func TestBadInput(t *testing.T) {
 		{"no messages", `{"model":"lab/m","max_tokens":5}`, 400},
 		{"messages is a string", `{"model":"lab/m","max_tokens":5,"messages":"hi"}`, 400},
 		{"messages of numbers", `{"model":"lab/m","max_tokens":5,"messages":[1,2]}`, 400},
+		{"unknown model", `{"model":"lab/nosuch-model","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`, 404},
 		{"unknown provider", `{"model":"nosuch/m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`, 404},
 		{"bare unknown model", `{"model":"no-such-model-anywhere","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`, 404},
 	}
