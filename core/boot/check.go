@@ -15,7 +15,7 @@ func Check(ctx context.Context, opt Options) (problems, warnings []fault.Diagnos
 		return problems, nil, nil
 	}
 	warnings = append(warnings, conf.Warnings...)
-	set, found, softer := loadPolicy(conf)
+	set, found, softer := loadPolicy(conf, nil)
 	problems, warnings = append(problems, found...), append(warnings, softer...)
 	in := catalog.Inputs{Config: conf.File, Classic: set != nil && isClassic(set)}
 	h, release, err := OpenPlugins(ctx, opt)

@@ -65,7 +65,7 @@ func (d *desk) configure(ctx context.Context) []fault.Diagnostic {
 
 // refresh builds the catalogue anew and tells the pool.
 func (d *desk) refresh(ctx context.Context) []fault.Diagnostic {
-	set, problems, _ := loadPolicy(d.config())
+	set, problems, _ := loadPolicy(d.config(), nil)
 	if set == nil {
 		return problems
 	}

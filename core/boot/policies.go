@@ -41,9 +41,10 @@ func layers(snap *config.Snapshot) []policy.Layer {
 	return list
 }
 
-// loadPolicy compiles the rules of a configuration. Warnings come apart from the errors that make the set nil.
-func loadPolicy(snap *config.Snapshot) (set *policy.Set, problems, warnings []fault.Diagnostic) {
-	set, diags := policy.Load(layers(snap)...)
+// loadPolicy compiles the rules of a configuration; expressions that stand in old, which may be nil, are not compiled
+// again. Warnings come apart from the errors that make the set nil.
+func loadPolicy(snap *config.Snapshot, old *policy.Set) (set *policy.Set, problems, warnings []fault.Diagnostic) {
+	set, diags := policy.LoadAfter(old, layers(snap)...)
 	for _, d := range diags {
 		if d.Severity == policy.Warning {
 			warnings = append(warnings, d.Diagnostic)

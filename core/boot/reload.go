@@ -55,12 +55,28 @@ func (g *Gateway) reloaders() []reloader {
 
 func (g *Gateway) upPolicy(_ context.Context, e *edition) (problems []fault.Diagnostic) {
 	var warnings []fault.Diagnostic
-	e.policy, problems, warnings = loadPolicy(e.conf)
+	var old *policy.Set
+	if now := g.edition.Load(); now != nil {
+		old = now.policy
+	}
+	e.policy, problems, warnings = loadPolicy(e.conf, old)
 	if e.policy == nil {
 		return problems
 	}
+	if old != nil && old.Hash() == e.policy.Hash() {
+		e.policy = old // with its counters
+	} else {
+		e.policy.OnRuleError(g.ruleFailed)
+	}
 	warn(g.log, "policy", warnings)
 	return nil
+}
+
+// ruleFailed reports a rule that could not be evaluated; the hook's own answer to that was given.
+func (g *Gateway) ruleFailed(e policy.RuleError) {
+	g.log.LogAttrs(context.Background(), slog.LevelWarn, "a policy rule cannot be evaluated",
+		slog.String("hook", e.Hook), slog.String("rule", e.Rule), slog.String("place", fmt.Sprintf("%s:%d", e.Origin.File, e.Origin.Line)),
+		slog.Int64("failures", e.Count), slog.String("error", e.Message))
 }
 
 func (g *Gateway) upCatalog(ctx context.Context, e *edition) (problems []fault.Diagnostic) {

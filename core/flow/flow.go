@@ -49,6 +49,7 @@ type Flow struct {
 	inflight atomic.Int64
 	draining atomic.Bool
 	idle     chan struct{} // gets a mark whenever the last call ends
+	load     load
 	ctx      context.Context
 	stop     context.CancelCauseFunc
 
@@ -209,7 +210,7 @@ func (f *Flow) end(c *Call) {
 }
 
 func (f *Flow) sys() policy.Sys {
-	return policy.Sys{Inflight: f.Inflight(), Draining: f.draining.Load(), Version: f.deps.Version}
+	return policy.Sys{Inflight: f.Inflight(), LoadPct: f.load.percent(f.deps.Now()), Draining: f.draining.Load(), Version: f.deps.Version}
 }
 
 // Beat is one heartbeat of a dialect and the silence after which it is due.

@@ -12,8 +12,10 @@
 //	env := policy.GateEnv{IPEnv: policy.IPEnv{Req: req, Clock: set.Clock(time.Now())}, Key: key}
 //	if v := set.Gate(&env, nil); !v.Allowed { refuse(v) }
 //
-// A Set is immutable and safe for concurrent use. Holder keeps the current one
-// behind an atomic pointer; a request pins the Set it started with. State never
+// A Set is immutable and safe for concurrent use: whoever serves requests keeps
+// the current one behind an atomic pointer, and a request pins the Set it started
+// with. LoadAfter makes the next one; if it has errors there is none, and the one
+// in force stays. State never
 // lives in rules: counters, cooldowns and breakers reach them as facts, and a
 // verdict is a plain struct which the mechanism applies.
 //

@@ -112,7 +112,7 @@ type Clock struct {
 // Sys is the state of the gateway process.
 type Sys struct {
 	Inflight int     `expr:"inflight" doc:"requests running now"`
-	LoadPct  float64 `expr:"load_pct" doc:"load in percent of capacity"`
+	LoadPct  float64 `expr:"load_pct" doc:"processor time this process used in the last second, in percent of what it may use"`
 	Draining bool    `expr:"draining" doc:"the process is going down"`
 	Version  string  `expr:"version" doc:"version of the gateway"`
 }

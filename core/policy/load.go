@@ -25,6 +25,16 @@ func Load(layers ...Layer) (*Set, []Diagnostic) {
 	return l.load(layers)
 }
 
+// LoadAfter is Load for a set that follows another: expressions that stand in
+// old, which may be nil, are not compiled again.
+func LoadAfter(old *Set, layers ...Layer) (*Set, []Diagnostic) {
+	l := &loader{}
+	if old != nil {
+		l.known = old.expressions.fresh
+	}
+	return l.load(layers)
+}
+
 // loader holds the state of one Load.
 type loader struct {
 	diags   []Diagnostic

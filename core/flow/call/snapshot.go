@@ -87,8 +87,9 @@ func wantsOf(set *policy.Set) Wants {
 		Headers:   any("req.headers"),
 		Body:      any("req.body"),
 		Stats:     any("target.stats", "targets"),
-		Spend:     any("target.spend_day", "target.spend_month", "targets", "account.spend_day", "account.spend_month"),
-		KeyCounters: any("key.spend_day", "key.spend_week", "key.spend_month", "key.spend_total", "key.reserved_usd",
+		Spend: any("target.spend_day", "target.spend_month", "targets", "account.spend_day", "account.spend_month",
+			"account.requests_minute", "account.requests_day", "account.tokens_minute", "accounts"),
+		KeyCounters: any("key.inflight", "key.spend_day", "key.spend_week", "key.spend_month", "key.spend_total", "key.reserved_usd",
 			"key.requests_minute", "key.requests_day", "key.tokens_minute", "key.tokens_day"),
 		Session: any("req.session", "account.bound", "accounts"),
 	}

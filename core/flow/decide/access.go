@@ -9,6 +9,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
+	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 )
 
@@ -141,6 +142,11 @@ func (s *Stage) keyFacts(c *call.Call, k *account.Key) *policy.Key {
 	f.SpendMonth, f.SpendTotal = s.Ledger.Spend(scope, "month"), s.Ledger.Spend(scope, "total")
 	f.RequestsMinute, f.RequestsDay = s.Ledger.Requests(scope, "minute"), s.Ledger.Requests(scope, "day")
 	f.TokensMinute, f.TokensDay = s.Ledger.Tokens(scope, "minute"), s.Ledger.Tokens(scope, "day")
+	f.Inflight = s.Health.Limits.View(scope).Running
+	for _, period := range [...]string{"day", "week", "month", "once"} {
+		held := s.Ledger.Standing(scope, ledger.USD, ledger.Window{Period: period}).Reserved
+		f.ReservedUSD = max(f.ReservedUSD, ledger.Money(held).USD())
+	}
 	return f
 }
 
@@ -186,8 +192,8 @@ func (s *Stage) keyLimits(c *call.Call) {
 		c.Fail(fault.New(fault.RateLimited, "This key may not send requests: a limit of it is zero"))
 		return
 	}
-	if limit.RPM+limit.TPM+limit.RPD+limit.Concurrency == 0 {
-		return
+	if limit.RPM+limit.TPM+limit.RPD+limit.Concurrency == 0 && !c.Snapshot.Wants.KeyCounters {
+		return // nobody asks how many of its requests run
 	}
 	release, err := s.Health.Limits.Acquire(c.Ctx, "key:"+c.Key.ID, limit, int64(c.Req.TokensIn))
 	if err != nil {

@@ -140,7 +140,7 @@ func (s *Stage) reserve(c *call.Call) {
 		}
 		claim := ledger.Claim{Scope: b.Scope, Unit: ledger.Unit(b.Unit), Window: window, Limit: -1,
 			Estimate: amount(b.Unit, b.Est), Rule: b.Rule}
-		if b.Action == "deny" {
+		if b.Action == "deny" && b.Spent+b.Reserved+b.Est <= b.Limit { // else the rule allows more than its limit
 			claim.Limit = amount(b.Unit, b.Limit)
 		}
 		claims = append(claims, claim)

@@ -1,6 +1,7 @@
 package execute
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -236,7 +237,11 @@ func (a *attempt) pluginFault(err error) *fault.Error {
 
 // limits takes a place in every limiter that a rule puts before the account.
 func (a *attempt) limits() *fault.Error {
-	for _, l := range a.c.Snapshot.Policy.Limits(&a.c.Env.AccountEnv, a.c.Trace) {
+	list := a.c.Snapshot.Policy.Limits(&a.c.Env.AccountEnv, a.c.Trace)
+	if own := a.limiter(); !slices.ContainsFunc(list, func(l policy.Limit) bool { return l.Scope == own }) {
+		list = append(list, policy.Limit{Scope: own}) // what responses taught holds without a rule too
+	}
+	for _, l := range list {
 		limit := health.Limit{RPM: limitOf(l.RPM), TPM: limitOf(l.TPM), RPD: limitOf(l.RPD), Concurrency: limitOf(l.Concurrency),
 			Gap: millis(max(l.GapMS, 0)), MaxWait: millis(max(l.MaxWaitMS, 0))}
 		if limit.MaxWait == 0 {
@@ -258,6 +263,9 @@ func (a *attempt) limits() *fault.Error {
 	}
 	return nil
 }
+
+// limiter is the scope of what responses teach about the account.
+func (a *attempt) limiter() string { return "account:" + a.lease.Account().ID }
 
 // limitOf turns the "no rule spoke" of a verdict into "no limit".
 func limitOf(n int) int { return max(n, 0) }

@@ -31,7 +31,7 @@ func (a *attempt) learn() {
 		learned.Refill = v.Refill
 	}
 	learned.Every = millis(max(v.EveryMS, 0))
-	a.l.s.Health.Limits.Learn("account:"+a.lease.Account().ID, learned)
+	a.l.s.Health.Limits.Learn(a.limiter(), learned)
 }
 
 // rateHeaders reads the rate-limit fields in the spellings of OpenAI and
