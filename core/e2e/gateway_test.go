@@ -312,7 +312,7 @@ func providers(nodes ...node) string {
 	return b.String()
 }
 
-// processGone reports whether an error means that a command ended with a code.
+// exitCode is the code a command ended with, -1 when it did not run.
 func exitCode(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

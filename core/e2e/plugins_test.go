@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -120,7 +121,7 @@ func dropped(up *fake.Server) string {
 	return strings.Replace(providers(n), "    dialect: openai\n", "", 1) + freely
 }
 
-// live are open streams that stand in the middle of their answer.
+// Streams that stand in the middle of their answer are not touched by a new version.
 func TestReplaceUnderLiveStreams(t *testing.T) {
 	t.Parallel()
 	const streams = 200
@@ -199,7 +200,7 @@ func TestPanickingPlugin(t *testing.T) {
 	gate := make(chan struct{})
 	up.Otherwise(func(r *fake.Request) fake.Reply {
 		if strings.Contains(string(r.Body), "explode") {
-			return fake.Reply{Text: "tick tick boom never"}
+			return fake.Reply{Text: "tick tick boom never", Pace: 50 * time.Millisecond} // so that the first words are out
 		}
 		return fake.Reply{Text: "calm and steady", Gate: gate, GateAfter: 3}
 	})
@@ -238,6 +239,7 @@ func TestPanickingPlugin(t *testing.T) {
 	a := g.post("/v1/chat/completions", `{"model":"drop/m","stream":true,"messages":[{"role":"user","content":"explode"}]}`)
 	events := cases.ParseWire("openai", []byte(a.Body))
 	require.True(t, hasError(events), a.Body)
+	require.Contains(t, joined("openai", events), "tick")
 	require.NotContains(t, joined("openai", events), "never")
 	close(gate)
 	calm.Wait()

@@ -325,7 +325,7 @@ func TestToolLoop(t *testing.T) {
 
 func TestRateLimitedStyles(t *testing.T) {
 	seen := map[string]bool{}
-	for _, style := range RetryStyles {
+	for _, style := range RetryStyles() {
 		r := RateLimited(style, 7*time.Second)
 		require.Equal(t, 429, r.Status)
 		key := r.Error + string(r.Body)

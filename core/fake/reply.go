@@ -119,13 +119,15 @@ const (
 	FaultNoFinalBlank  FaultKind = "no-final-blank" // the last event lacks its blank line
 )
 
-// Retry hints that [RateLimited] can give.
-var RetryStyles = []string{
-	"retry-after-ms", "retry-after", "retry-after-date", "x-ratelimit-reset-after", "anthropic-ratelimit-unified-reset",
-	"x-ratelimit-reset", "x-ratelimit-reset-ms", "x-ratelimit-reset-requests", "retryDelay", "resets_at", "resets_in_seconds", "text", "none",
+// RetryStyles lists the hints that [RateLimited] can give.
+func RetryStyles() []string {
+	return []string{
+		"retry-after-ms", "retry-after", "retry-after-date", "x-ratelimit-reset-after", "anthropic-ratelimit-unified-reset",
+		"x-ratelimit-reset", "x-ratelimit-reset-ms", "x-ratelimit-reset-requests", "retryDelay", "resets_at", "resets_in_seconds", "text", "none",
+	}
 }
 
-// RateLimited is a 429 that tells in the given style (see [RetryStyles]) how long to wait.
+// RateLimited is a 429 that tells in the given style (one of [RetryStyles]) how long to wait.
 func RateLimited(style string, wait time.Duration) Reply {
 	r := Reply{Status: http.StatusTooManyRequests, Error: "slow down", Header: http.Header{}}
 	secs := strconv.Itoa(int((wait + time.Second - 1) / time.Second))
