@@ -4,12 +4,22 @@ import (
 	"strings"
 
 	"github.com/omniroute/omniroute/core/doc"
+	"github.com/omniroute/omniroute/core/flow/call"
 )
 
 // geminiMember reads one root member of a generateContent request. Both the
 // camelCase and the snake_case spelling of a member are accepted.
 func (r *reader) geminiMember(key, raw []byte) {
 	switch string(key) {
+	case "generateContentRequest", "generate_content_request":
+		if r.req.Endpoint == call.EndpointCountTokens && kind(raw) == 'o' {
+			doc.Scan(raw, func(key, raw []byte) bool {
+				if !isNull(raw) {
+					r.geminiMember(key, raw)
+				}
+				return r.bad == nil
+			})
+		}
 	case "contents":
 		if kind(raw) == 'o' {
 			r.geminiContent(raw)

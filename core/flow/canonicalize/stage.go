@@ -90,6 +90,9 @@ func envelope(c *call.Call) *fault.Error {
 			}
 		case "messages", "input", "contents", "prompt":
 			c.HasInput = true
+		case "generateContentRequest", "generate_content_request":
+			_, ok := doc.Get(raw, "contents")
+			c.HasInput = c.HasInput || ok && c.Endpoint == call.EndpointCountTokens
 		}
 		return r.bad == nil
 	})

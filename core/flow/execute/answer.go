@@ -157,6 +157,9 @@ next:
 		}
 		a.request.degraded = append(a.request.degraded, f)
 	}
+	if a.c.Served != nil {
+		a.c.Degraded = a.request.degraded // too late for the header, not for the books
+	}
 }
 
 // translation is the input of an answer's translation.
