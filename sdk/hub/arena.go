@@ -8,6 +8,7 @@ type Arena struct {
 	Calls    Slab[Call]
 	messages []Message
 	tools    []ToolDef
+	lent     bool // messages are in use
 }
 
 // Most elements that a reset keeps: memory for ordinary requests, not for giant ones.
@@ -19,6 +20,7 @@ func (a *Arena) Reset() {
 	a.Calls.reset()
 	a.messages = emptied(a.messages)
 	a.tools = emptied(a.tools)
+	a.lent = false
 }
 
 func emptied[T any](list []T) []T {
@@ -30,8 +32,13 @@ func emptied[T any](list []T) []T {
 	return list[:0]
 }
 
-// Messages returns an empty list with room for n messages. A request has one.
+// Messages returns an empty list with room for n messages, which are zero up to its
+// capacity. A request has one; further ones get memory of their own.
 func (a *Arena) Messages(n int) []Message {
+	if a.lent {
+		return make([]Message, 0, n)
+	}
+	a.lent = true
 	if cap(a.messages) < n {
 		a.messages = make([]Message, 0, n)
 	}
@@ -55,23 +62,19 @@ type Slab[T any] struct {
 
 const slabSize = 64
 
-// One returns a list of the one element.
-func (s *Slab[T]) One(v T) []T {
+// Grow returns list with one more, empty, element at its end, which is the caller's to
+// fill. An empty list starts in the slab.
+func (s *Slab[T]) Grow(list []T) []T {
+	if len(list) > 0 {
+		var empty T
+		return append(list, empty)
+	}
 	if s.used == len(s.block) {
 		s.block, s.used = make([]T, max(slabSize, 2*len(s.block))), 0
 	}
 	at := s.used
 	s.used++
-	s.block[at] = v
 	return s.block[at:s.used:s.used]
-}
-
-// Append appends v to list, which starts in the slab when it is empty.
-func (s *Slab[T]) Append(list []T, v T) []T {
-	if len(list) == 0 {
-		return s.One(v)
-	}
-	return append(list, v)
 }
 
 func (s *Slab[T]) reset() {

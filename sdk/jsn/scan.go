@@ -412,10 +412,7 @@ func (it *ArrayIter) Next() bool {
 	if i == unknown {
 		i = valueEnd(b, it.start)
 	}
-	if i < len(b) && b[i] == ',' {
-		i++
-	}
-	for i < len(b) && (b[i] <= ' ' || b[i] == ',') {
+	for i < len(b) && (b[i] == ',' || b[i] <= ' ') {
 		i++
 	}
 	if i >= len(b) || class[b[i]] <= 0 {

@@ -310,7 +310,7 @@ func (b *block) read(it *jsn.ObjectIter) {
 // of them, as it usually does.
 func (p *parser) message(it *jsn.ObjectIter) {
 	m := &p.current
-	*m = hub.Message{}
+	m.Role, m.Parts, m.Calls, m.Reasoning = "", nil, nil, nil
 	var late []byte
 	for it.Next() {
 		switch string(it.Key()) {
@@ -369,7 +369,7 @@ func (p *parser) blocks(m *hub.Message, it *jsn.ArrayIter) {
 			if !assistant {
 				continue
 			}
-			m.Calls = p.arena.Calls.Append(m.Calls, hub.Call{})
+			m.Calls = p.arena.Calls.Grow(m.Calls)
 			call := &m.Calls[len(m.Calls)-1]
 			call.ID, call.Name = p.t.Decode(b.str(fieldID)), p.t.Decode(b.str(fieldName))
 			call.Args, call.Cache = hub.ArgsValue(b.raw(fieldInput)), b.raw(fieldCache)
@@ -418,9 +418,14 @@ func (p *parser) reasoning(m *hub.Message, b *block, pending **hub.Reasoning) {
 // result adds the message of the tool result that was read last.
 func (p *parser) result() {
 	b := &p.block
-	at := len(p.r.Messages)
-	p.r.Messages = append(p.r.Messages, hub.Message{})
-	m := &p.r.Messages[at]
+	ms := p.r.Messages
+	if len(ms) < cap(ms) { // what lies behind is empty
+		ms = ms[:len(ms)+1]
+	} else {
+		ms = append(ms, hub.Message{})
+	}
+	p.r.Messages = ms
+	m := &ms[len(ms)-1]
 	m.Role, m.CallID, m.IsError, m.Cache = hub.Tool, p.t.Decode(b.str(fieldCallID)), b.failed, b.raw(fieldCache)
 	content := b.raw(fieldContent)
 	if s := jsn.StrOf(content); s != nil {
@@ -437,7 +442,7 @@ func (p *parser) result() {
 
 // text appends a text to parts.
 func (p *parser) text(parts []hub.Part, s jsn.Str) []hub.Part {
-	parts = p.arena.Parts.Append(parts, hub.Part{})
+	parts = p.arena.Parts.Grow(parts)
 	parts[len(parts)-1].Text = s
 	return parts
 }
@@ -461,7 +466,8 @@ func (p *parser) part(parts []hub.Part, b *block) []hub.Part {
 			p.c.Drop(b.typ.String())
 			return parts
 		}
-		parts = p.arena.Parts.Append(parts, part)
+		parts = p.arena.Parts.Grow(parts)
+		parts[len(parts)-1] = part
 	case kindSearchResult:
 		parts = p.text(parts, p.searchResult(b))
 	default:
