@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -245,8 +247,24 @@ func (c *counters) shard(scope string) *shard {
 	return &c.shards[maphash.String(c.seed, scope)%uint64(len(c.shards))]
 }
 
+// maxScope bounds the name of a scope, in bytes. Part of it may be what a client
+// sent, and no name may be too long for the store: one row that cannot be written
+// would hold up all that come after it.
+const maxScope = 256
+
+// scopeName shortens a name that is too long, so that different ones stay
+// different.
+func scopeName(scope string) string {
+	if len(scope) <= maxScope {
+		return scope
+	}
+	sum := sha256.Sum256([]byte(scope))
+	return scope[:maxScope-2*len(sum)-1] + "#" + hex.EncodeToString(sum[:])
+}
+
 // find returns nil for a scope nobody used.
 func (c *counters) find(scope string) *series {
+	scope = scopeName(scope)
 	sh := c.shard(scope)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
@@ -254,6 +272,7 @@ func (c *counters) find(scope string) *series {
 }
 
 func (c *counters) get(scope string) *series {
+	scope = scopeName(scope)
 	if s := c.find(scope); s != nil {
 		return s
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -531,4 +532,18 @@ func BenchmarkReserve(b *testing.B) {
 		r, _ := l.Reserve("q", claims)
 		r.Release()
 	}
+}
+
+// Names come from clients in part: none may be too long to be written, and keep
+// the rows behind it from the store.
+func TestLongScopes(t *testing.T) {
+	l, h, s := fresh(t)
+	long := "user:" + strings.Repeat("u", 64<<10)
+	require.NoError(t, l.Settle(&Entry{ID: "one", Time: h.now(), Scopes: []string{long + "1", "global"}}, nil).Wait(t.Context()))
+	require.NoError(t, l.Settle(&Entry{ID: "two", Time: h.now(), Scopes: []string{"global"}}, nil).Wait(t.Context()))
+	require.NoError(t, l.Close())
+	l = open(t, s, h)
+	require.Equal(t, 1, l.Requests(long+"1", "day"))
+	require.Zero(t, l.Requests(long+"2", "day"))
+	require.Equal(t, 2, l.Requests("global", "day"))
 }
