@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -123,6 +124,15 @@ func (c *Credential) secret(name string) (string, bool) {
 		v = c.Extra[name]
 	}
 	return v, v != ""
+}
+
+// all are the secrets that there are, in no order.
+func (c *Credential) all() []string {
+	list := []string{c.APIKey, c.AccessToken, c.RefreshToken, c.IDToken}
+	for _, v := range c.Extra {
+		list = append(list, v)
+	}
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
 func (c *Credential) empty() bool {

@@ -341,6 +341,10 @@ func (l *Lease) View() View { return l.view }
 // id_token, token (api key, else access token), or a name of Extra.
 func (l *Lease) Secret(name string) (string, bool) { return l.cred.secret(name) }
 
+// Secrets are all secrets of the account's credential, for taking them out of
+// texts that leave the gateway.
+func (l *Lease) Secrets() []string { return l.cred.all() }
+
 // Succeed clears what failures left on the account and on this model of it.
 // A success of a request that started before the last failure clears nothing.
 func (l *Lease) Succeed() {

@@ -57,8 +57,9 @@ type Error struct {
 	Provider string // id of the provider that failed, "" if none
 
 	// ProviderCode and ProviderType are the upstream's own words, kept for
-	// clients that speak its dialect.
-	ProviderCode, ProviderType string
+	// clients that speak its dialect. Dialect names that; "" = the words are the
+	// gateway's.
+	ProviderCode, ProviderType, Dialect string
 
 	// RetryAfter is how long to wait before trying again, [Unknown] if nobody
 	// said. ResetAt is the same as a moment, zero if nobody said.

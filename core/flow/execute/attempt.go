@@ -219,11 +219,16 @@ func (a *attempt) again(round int, first *fault.Error) *fault.Error {
 	return nil
 }
 
-// blamed notes who failed.
+// blamed notes who failed and in which words, and takes secrets out of them. No
+// failure that a provider or a plugin had a say in leaves the attempt without.
 func (a *attempt) blamed(e *fault.Error) *fault.Error {
 	if e.Provider == "" {
 		e.Provider = a.t.Provider.ID
 	}
+	if e.Code == fault.Provider && e.Dialect == "" && a.request != nil {
+		e.Dialect = a.answerDialect()
+	}
+	a.redact(e)
 	return e
 }
 
@@ -303,7 +308,11 @@ func (a *attempt) fail(e *fault.Error, streamed bool) policy.Decision {
 		env.Err.Status = a.status
 	}
 	if a.resp != nil {
+		secrets := a.secrets()
 		env.Err.Headers = headerMap(a.resp.Header)
+		for name, v := range env.Err.Headers {
+			env.Err.Headers[name] = withoutSecrets(v, secrets)
+		}
 	}
 	view := a.l.s.Health.Breakers.View(a.t.Provider.ID)
 	env.Breaker = breakerFacts(view)

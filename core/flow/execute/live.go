@@ -200,6 +200,9 @@ func (l *live) keep(f abi.Frame) error {
 	l.arena = append(l.arena, f.Payload...)
 	f.Payload = l.arena[at:len(l.arena):len(l.arena)]
 	l.watch.event(f.Payload)
+	if l.watch.broken != nil {
+		f.Payload = l.a.redactPayload(f.Payload)
+	}
 	l.out = append(l.out, f)
 	return nil
 }
@@ -225,6 +228,10 @@ func (l *live) pass(f *abi.Frame) {
 		f = &abi.Frame{Kind: f.Kind, Name: f.Name, Payload: l.arena[at:len(l.arena):len(l.arena)]}
 	}
 	l.out = append(l.out, *f)
+	if l.watch.broken != nil {
+		last := &l.out[len(l.out)-1]
+		last.Payload = l.a.redactPayload(last.Payload)
+	}
 }
 
 // finish judges a stream that came to its end.

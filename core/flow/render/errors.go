@@ -84,7 +84,7 @@ func AppendError(dst []byte, dialect string, e *fault.Error, requestID string) [
 		dst = append(dst, `,"type":"`...)
 		dst = append(dst, w.openaiType...)
 		dst = append(dst, `","param":`...)
-		dst = appendOrNull(dst, e.Param)
+		dst = appendOrNull(dst, openaiParam(e))
 		dst = append(dst, `,"code":`...)
 		dst = appendOrNull(dst, openaiCode(e, w))
 	}
@@ -96,7 +96,7 @@ func AppendError(dst []byte, dialect string, e *fault.Error, requestID string) [
 // clients test for, then the table.
 func openaiCode(e *fault.Error, w words) string {
 	switch {
-	case e.ProviderCode != "":
+	case e.ProviderCode != "" && speaksOpenAI(e):
 		return e.ProviderCode
 	case e.Code == fault.ContextTooLong || e.Reason == fault.ReasonContextOverflow:
 		return "context_length_exceeded"
@@ -105,6 +105,24 @@ func openaiCode(e *fault.Error, w words) string {
 	default:
 		return w.openaiCode
 	}
+}
+
+// openaiParam is the request field that an OpenAI client is told of.
+func openaiParam(e *fault.Error) string {
+	if speaksOpenAI(e) {
+		return e.Param
+	}
+	return ""
+}
+
+// speaksOpenAI reports whether the words of e are those of an OpenAI format, or
+// the gateway's own: only these mean something to OpenAI clients.
+func speaksOpenAI(e *fault.Error) bool {
+	switch e.Dialect {
+	case "", "openai", "openai-responses":
+		return true
+	}
+	return false
 }
 
 // appendOwn adds the gateway's own members to an open error object.

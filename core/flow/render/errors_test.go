@@ -76,3 +76,12 @@ func TestStreamErrorsFollowTheDialect(t *testing.T) {
 		}
 	}
 }
+
+// Codes and fields are kept between OpenAI formats only (X-1).
+func TestForeignCodesStayOutside(t *testing.T) {
+	e := fault.Upstream(429, "quota")
+	e.ProviderCode, e.Param, e.Dialect = "RESOURCE_EXHAUSTED", "contents", "gemini"
+	require.Contains(t, string(AppendError(nil, "openai", e, "r")), `"param":null,"code":"rate_limit_exceeded"`)
+	e.ProviderCode, e.Param, e.Dialect = "insufficient_quota", "messages", "openai"
+	require.Contains(t, string(AppendError(nil, "openai", e, "r")), `"param":"messages","code":"insufficient_quota"`)
+}

@@ -331,7 +331,7 @@ func (w *writer) failResponses(e *fault.Error) {
 	b = append(b, `,"message":`...)
 	b = doc.Quote(b, e.Message)
 	b = append(b, `,"param":`...)
-	b = appendOrNull(b, e.Param)
+	b = appendOrNull(b, openaiParam(e))
 	b = append(b, `,"sequence_number":`...)
 	b = strconv.AppendInt(b, int64(w.sent), 10)
 	b = append(b, '}')

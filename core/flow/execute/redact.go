@@ -1,0 +1,179 @@
+package execute
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/omniroute/omniroute/core/doc"
+	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/host"
+)
+
+const (
+	redacted = "****"
+	// minSecret is the length below which a text is too common to be searched
+	// for: replacing it would tell more than it hides.
+	minSecret = 6
+	// minQuoted is how many leading characters of a secret give it away.
+	minQuoted = 12
+)
+
+// redact takes the secrets of the attempt out of a failure: providers quote the
+// credential that they refuse. It is asked for failures only, so that a good
+// answer pays nothing for it.
+func (a *attempt) redact(e *fault.Error) {
+	secrets := a.secrets()
+	for _, text := range [...]*string{&e.Message, &e.Param, &e.ProviderCode, &e.ProviderType} {
+		*text = withoutSecrets(*text, secrets)
+	}
+	if e.Cause == nil {
+		return
+	}
+	if was := e.Cause.Error(); was != "" {
+		if now := withoutSecrets(was, secrets); now != was {
+			e.Cause = redactedError{now, e.Cause}
+		}
+	}
+}
+
+// redactedError is a cause whose text held a secret.
+type redactedError struct {
+	text  string
+	cause error
+}
+
+func (e redactedError) Error() string { return e.text }
+
+func (e redactedError) Is(target error) bool { return e.cause == target }
+
+// redactPayload does for an event that carries an error what redact does for a
+// failure.
+func (a *attempt) redactPayload(payload []byte) []byte {
+	was := string(payload)
+	if now := withoutSecrets(was, a.secrets()); now != was {
+		return []byte(now)
+	}
+	return payload
+}
+
+// secrets are all texts of this attempt that nobody but the provider may see, in
+// every form in which they can turn up, the longest first.
+func (a *attempt) secrets() []string {
+	var list []string
+	add := func(s string) {
+		if len(s) < minSecret {
+			return
+		}
+		quoted := doc.Quote(nil, s)
+		for _, form := range [...]string{s, string(quoted[1 : len(quoted)-1]), url.QueryEscape(s), url.PathEscape(s)} {
+			if !slices.Contains(list, form) {
+				list = append(list, form)
+			}
+		}
+	}
+	for _, s := range a.lease.Secrets() {
+		add(s)
+	}
+	if a.plan != nil {
+		filled, err := host.Fill(&host.Plan{Auth: a.plan.Auth, Header: a.plan.Header, URLs: a.plan.URLs}, a.lease.Secret, nil)
+		if err == nil {
+			addSent(filled, add)
+		}
+	}
+	node := a.c.Snapshot.Config.File.Providers[a.t.Provider.ID]
+	for _, v := range node.Headers {
+		add(v)
+	}
+	for _, u := range append(slices.Clone(node.BaseURLs), a.proxies()...) {
+		addURL(u, add)
+	}
+	slices.SortFunc(list, func(x, y string) int { return len(y) - len(x) })
+	return list
+}
+
+// addSent adds what a request authenticates with: encoded pairs as they are
+// sent, and what stands in a query.
+func addSent(r *host.Request, add func(string)) {
+	for _, h := range r.Header {
+		if scheme, token, ok := strings.Cut(h.Value, " "); ok && strings.EqualFold(h.Name, "Authorization") && scheme != "" {
+			add(token)
+		}
+	}
+	for _, u := range r.URLs {
+		addURL(u, add)
+	}
+}
+
+// addURL adds the credentials and the credential-like query members of a URL.
+func addURL(raw string, add func(string)) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return
+	}
+	if password, ok := u.User.Password(); ok {
+		add(password)
+	}
+	for name, values := range u.Query() {
+		if !secretQuery(name) {
+			continue
+		}
+		for _, v := range values {
+			add(v)
+		}
+	}
+}
+
+// secretQuery tells query members that hold credentials from those that choose
+// a version or a format.
+func secretQuery(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"key", "token", "secret", "sig", "password", "auth"}, func(word string) bool {
+		return strings.Contains(name, word)
+	})
+}
+
+// proxies are the proxies that the attempt may have gone through.
+func (a *attempt) proxies() []string {
+	return []string{a.lease.Account().Proxy, a.t.Provider.Proxy, a.c.Snapshot.Config.File.Upstream.Proxy}
+}
+
+// withoutSecrets replaces the secrets in a text, whole or cut off; the longest
+// must come first.
+func withoutSecrets(text string, secrets []string) string {
+	for _, s := range secrets {
+		if len(text) < minSecret {
+			break
+		}
+		text = strings.ReplaceAll(text, s, redacted)
+		if len(s) >= minQuoted+4 {
+			text = withoutQuoted(text, s)
+		}
+	}
+	return text
+}
+
+// withoutQuoted replaces a secret of which a text quotes the first characters,
+// and behind a mask perhaps the last.
+func withoutQuoted(text, secret string) string {
+	head, tail := secret[:minQuoted], secret[len(secret)-4:]
+	if !strings.Contains(text, head) {
+		return text
+	}
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, head)
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		b.WriteString(redacted)
+		for i := minQuoted; i < len(secret) && rest != "" && rest[0] == secret[i]; i++ {
+			rest = rest[1:]
+		}
+		if masked := strings.TrimLeft(rest, "*.…•"); len(masked) < len(rest) && strings.HasPrefix(masked, tail) {
+			rest = masked[len(tail):]
+		}
+		text = rest
+	}
+}
