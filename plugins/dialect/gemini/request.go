@@ -87,6 +87,8 @@ type requestParser struct {
 	// speaks again behind the user.
 	open     []openCall
 	answered bool // the user spoke since the latest call
+	// inThought tells that the part read last was a thought.
+	inThought bool
 }
 
 type openCall struct {
@@ -163,6 +165,12 @@ func (p *requestParser) content(v []byte, index int) {
 	case "system":
 		m.Role = hub.System
 	}
+	// A block of thoughts may go on in the next entry of the model.
+	if n := len(p.req.Messages); p.inThought && n > 0 && m.Role == hub.Assistant && p.req.Messages[n-1].Role == hub.Assistant {
+		m, p.req.Messages = p.req.Messages[n-1], p.req.Messages[:n-1]
+	} else {
+		p.inThought = false
+	}
 	if jsn.KindOf(parts) == jsn.Obj {
 		p.part(&m, parts, index, 0)
 	}
@@ -201,13 +209,15 @@ func (p *requestParser) part(m *hub.Message, v []byte, content, index int) {
 			p.ctx.Drop("contents.parts." + name(it.Key()))
 		}
 	}
+	follows := p.inThought
+	p.inThought = thought && call == nil && result == nil
 	switch {
 	case call != nil:
 		p.call(m, call, sig, content, index)
 	case result != nil:
 		p.result(result)
 	case thought:
-		p.thought(m, jsn.StrOf(text), jsn.StrOf(sig))
+		p.thought(m, jsn.StrOf(text), jsn.StrOf(sig), follows)
 	case text != nil:
 		if s := jsn.StrOf(text); s != nil {
 			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s, Sig: p.ownSignature(jsn.StrOf(sig))})
@@ -219,15 +229,19 @@ func (p *requestParser) part(m *hub.Message, v []byte, content, index int) {
 	}
 }
 
-// thought reads a thought part. An empty one with a signature completes the block
-// before it, which is how streams deliver signatures (WG-2).
-func (p *requestParser) thought(m *hub.Message, text, sig jsn.Str) {
+// thought reads a thought part. Neighbouring parts up to the one with a signature are
+// one block: clients send back what a stream delivered piece by piece, the signature
+// on an empty part at its end (WG-2). follows tells whether the part before was a
+// thought.
+func (p *requestParser) thought(m *hub.Message, text, sig jsn.Str, follows bool) {
 	r := hub.Reasoning{Text: text}
 	if len(sig) > 0 {
 		r.Sig, r.Provider, r.Redacted = p.openSignature(sig)
 	}
-	if n := len(m.Reasoning); len(text) == 0 && n > 0 && len(m.Reasoning[n-1].Sig) == 0 && !r.Redacted {
-		m.Reasoning[n-1].Sig, m.Reasoning[n-1].Provider = r.Sig, r.Provider
+	if n := len(m.Reasoning); follows && n > 0 && len(m.Reasoning[n-1].Sig) == 0 && !r.Redacted {
+		open := &m.Reasoning[n-1]
+		open.Text = append(open.Text[:len(open.Text):len(open.Text)], text...)
+		open.Sig, open.Provider = r.Sig, r.Provider
 		return
 	}
 	if len(text) == 0 && len(r.Sig) == 0 {
