@@ -60,7 +60,7 @@ func summary(results []string) string { return "results: " + strings.Join(result
 
 // upstreamModels are models of the target's family, so that its rules for thinking apply.
 var upstreamModels = map[string]string{
-	"openai": "gpt-5", "claude": "claude-sonnet-4-5", "openai-responses": "gpt-5", "gemini": "gemini-2.5-flash",
+	"openai": "gpt-5", "claude": "claude-sonnet-4-5", "openai-responses": "gpt-5", "gemini": "gemini-2.5-flash", "ollama": "qwen3",
 }
 
 // startMatrix is a gateway with one provider of each dialect.
@@ -103,9 +103,7 @@ func TestMatrix(t *testing.T) {
 					t.Run("tool loop", func(t *testing.T) { toolLoop(t, start(ask{tools: true}), "<<tools>>", client) })
 					t.Run("thinking", func(t *testing.T) { thinking(t, start(ask{think: true})) })
 					t.Run("tool loop with thinking", func(t *testing.T) { toolLoop(t, start(ask{tools: true, think: true}), "<<tools+think>>", client) })
-					if client != "claude" { // its client has no plain way to ask for a schema
-						t.Run("structured output", func(t *testing.T) { structured(t, start(ask{schema: true})) })
-					}
+					t.Run("structured output", func(t *testing.T) { structured(t, start(ask{schema: true})) })
 					t.Run("error", func(t *testing.T) { badRequest(t, start(ask{})) })
 				})
 			}

@@ -189,7 +189,12 @@ type claudeTalk struct {
 }
 
 func newClaude(g *gateway, a ask) talk {
-	c := &claudeTalk{client: anthropic.NewClient(anthropicopt.WithBaseURL(g.URL), anthropicopt.WithAPIKey("any"), anthropicopt.WithMaxRetries(0)), ask: a}
+	options := []anthropicopt.RequestOption{anthropicopt.WithBaseURL(g.URL), anthropicopt.WithAPIKey("any"), anthropicopt.WithMaxRetries(0)}
+	if a.schema {
+		format := map[string]any{"type": "json_schema", "schema": weather}
+		options = append(options, anthropicopt.WithJSONSet("output_config", map[string]any{"format": format}))
+	}
+	c := &claudeTalk{client: anthropic.NewClient(options...), ask: a}
 	c.params.Model = a.model
 	c.params.MaxTokens = 4000
 	if a.think {

@@ -43,6 +43,10 @@ func (w *watch) event(data []byte) {
 		w.responsesEvent(data)
 	case "gemini":
 		w.geminiEvent(data)
+	case "gemini-cli", "antigravity":
+		w.geminiEvent(unwrapped(data))
+	case "ollama":
+		w.ollamaEvent(data)
 	default:
 		w.openaiEvent(data)
 	}
@@ -59,9 +63,23 @@ func (w *watch) body(data []byte) {
 	case "gemini":
 		w.geminiEvent(data)
 		w.ended = true
+	case "gemini-cli", "antigravity":
+		w.geminiEvent(unwrapped(data))
+		w.ended = true
+	case "ollama":
+		w.ollamaEvent(data)
 	default:
 		w.openaiBody(data)
 	}
+}
+
+// unwrapped is what stands in the envelope of a Code Assist answer; errors have
+// none.
+func unwrapped(data []byte) []byte {
+	if inner, ok := doc.Get(data, "response"); ok {
+		return inner
+	}
+	return data
 }
 
 // text notes visible text; raw is a JSON string.

@@ -125,3 +125,46 @@ func geminiUsage(raw []byte) hub.Usage {
 	u.Known = u.Prompt+u.Completion > 0
 	return u
 }
+
+// ollamaEvent reads one chunk of an Ollama stream, or a whole answer: they have
+// the same shape.
+func (w *watch) ollamaEvent(data []byte) {
+	usage := hub.Usage{}
+	doc.Scan(data, func(key, raw []byte) bool {
+		switch string(key) {
+		case "message":
+			doc.Scan(raw, func(key, raw []byte) bool { w.ollamaMember(key, raw); return true })
+		case "done_reason":
+			reason, _ := doc.String(raw)
+			w.finished(reason)
+		case "done":
+			w.ended = w.ended || string(raw) == "true"
+		case "prompt_eval_count":
+			usage.Prompt = number(raw)
+		case "eval_count":
+			usage.Completion = number(raw)
+		case "error":
+			if !isNull(raw) {
+				w.failure(raw, 0)
+			}
+		}
+		return true
+	})
+	if w.ended && w.finish == "" {
+		w.finished("stop") // older servers give no reason
+	}
+	usage.Known = usage.Prompt+usage.Completion > 0
+	w.counted(usage)
+}
+
+func (w *watch) ollamaMember(key, raw []byte) {
+	switch string(key) {
+	case "content", "thinking":
+		w.text(raw)
+	case "tool_calls":
+		if len(raw) > 2 && raw[0] == '[' {
+			w.call()
+			w.chars += len(raw) / 4
+		}
+	}
+}

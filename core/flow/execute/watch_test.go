@@ -51,6 +51,20 @@ func TestWatchFindsTheCommitPoint(t *testing.T) {
 			{`{"type":"response.output_text.delta","delta":"Hi"}`, true, ""},
 			{`{"type":"response.completed","response":{"status":"completed","output":[{"type":"message"}],"usage":{"input_tokens":2,"output_tokens":1}}}`, true, "stop"},
 		}, hub.Usage{Prompt: 2, Completion: 1, Total: 3, Known: true}},
+		"ollama": {"ollama", []step{
+			{`{"model":"m","message":{"role":"assistant","content":""},"done":false}`, false, ""},
+			{`{"message":{"role":"assistant","content":"","thinking":"hm"},"done":false}`, true, ""},
+			{`{"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":false}`, true, ""},
+			{`{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":6,"eval_count":2}`, true, "tool_calls"},
+		}, hub.Usage{Prompt: 6, Completion: 2, Total: 8, Known: true}},
+		"ollama, an older one": {"ollama", []step{
+			{`{"message":{"role":"assistant","content":"Hi"},"done":false}`, true, ""},
+			{`{"message":{"role":"assistant","content":""},"done":true}`, true, "stop"},
+		}, hub.Usage{}},
+		"gemini-cli": {"gemini-cli", []step{
+			{`{"response":{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}}`, true, ""},
+			{`{"response":{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":1}},"traceId":"t"}`, true, "stop"},
+		}, hub.Usage{Prompt: 4, Completion: 1, Total: 5, Known: true}},
 		"gemini": {"gemini", []step{
 			{`{"candidates":[{"content":{"parts":[{"text":""}]}}]}`, false, ""},
 			{`{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}`, true, ""},
