@@ -239,6 +239,11 @@ func (x *providerExecutor) Plan(c *Ctx, p *Plan) error {
 	for _, base := range bases {
 		p.URLs = append(p.URLs, strings.TrimSuffix(base, "/")+strings.ReplaceAll(path, "{model}", c.Model))
 	}
+	if endpoint == "models" {
+		p.Method, p.Idempotent = "GET", true
+	} else {
+		p.Header("Content-Type", "application/json")
+	}
 	for _, h := range x.p.headers {
 		p.Header(h.Name, h.Value)
 	}

@@ -87,8 +87,7 @@ func TestConfiguration(t *testing.T) {
 	_, isError := call(m, abi.OpConfigure, 0, `{"Config":{"region":"us"}}`)
 	require.False(t, isError)
 	out, _ := call(m, abi.OpExPlan, 0, `{"Model":"m"}`)
-	require.Contains(t, out["Plan"].(map[string]any)["PlanHeader"], "Value")
-	require.Equal(t, "us", out["Plan"].(map[string]any)["PlanHeader"].(map[string]any)["Value"])
+	require.Contains(t, out["Plan"].(map[string]any)["PlanHeader"], map[string]any{"Name": "X-Acme-Region", "Value": "us"})
 }
 
 func TestProfileWinsOverThePlugin(t *testing.T) {
@@ -102,6 +101,21 @@ func TestProfileWinsOverThePlugin(t *testing.T) {
 	require.Contains(t, plan["PlanHeader"], map[string]any{"Name": "X-Mine", "Value": "1"})
 	out, _ = call(m, abi.OpExPlan, 0, `{"Part":"acme","Provider":"other","Model":"m"}`)
 	require.Equal(t, "https://api.acme.example/v1/chat/completions", out["Plan"].(map[string]any)["PlanURL"])
+}
+
+func TestContentTypeOfAPlan(t *testing.T) {
+	m := sdk.Provider("a/b", "1").ID("b").Base("https://b.example/v1").Auth(sdk.NoAuth()).Module()
+	out, _ := call(m, abi.OpExPlan, 0, `{"Model":"m"}`)
+	require.Equal(t, map[string]any{"Name": "Content-Type", "Value": "application/json"}, out["Plan"].(map[string]any)["PlanHeader"])
+	out, _ = call(m, abi.OpExPlan, 0, `{"Model":"m","Endpoint":"models"}`)
+	require.Equal(t, "GET", out["Plan"].(map[string]any)["PlanMethod"])
+	require.NotContains(t, out["Plan"], "PlanHeader")
+	m = sdk.Provider("a/b", "1").ID("b").Base("https://b.example/v1").Auth(sdk.NoAuth()).OnPlan(func(_ *sdk.Ctx, p *sdk.Plan) error {
+		p.Header("content-type", "application/vnd.b+json")
+		return nil
+	}).Module()
+	out, _ = call(m, abi.OpExPlan, 0, `{"Model":"m"}`)
+	require.Equal(t, map[string]any{"Name": "Content-Type", "Value": "application/vnd.b+json"}, out["Plan"].(map[string]any)["PlanHeader"])
 }
 
 func TestAuthInTheManifest(t *testing.T) {
