@@ -83,7 +83,9 @@ func (t *Translation) appendTo(w *abi.Writer, h hop, client bool) {
 	if t.Request != nil && client {
 		w.Bytes(abi.TagRequest, t.Request)
 	}
-	appendNames(w, t.Names)
+	if client {
+		appendNames(w, t.Names) // restored once: a name may itself be what another one was fitted to
+	}
 }
 
 // appendNames writes the tool name map in a fixed order: equal calls are equal

@@ -167,3 +167,32 @@ func TestRenderError(t *testing.T) {
 	require.Equal(t, "error", kind)
 	require.Equal(t, "no such model", text)
 }
+
+// Fitted tool names are given back exactly once over a chain, also where one
+// tool is called what another one was fitted to (N-3).
+func TestChainRestoresNames(t *testing.T) {
+	g := chained(t)
+	request := []byte(`{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"tools":[` +
+		`{"name":"x y","input_schema":{"type":"object"}},{"name":"x_y","input_schema":{"type":"object"}}]}`)
+	out, err := g.Request(t.Context(), Translation{From: "claude", To: "openai", Model: "m", Body: request})
+	require.NoError(t, err)
+	require.NotEmpty(t, out.Names)
+	for fitted, own := range out.Names {
+		answer := Translation{From: "openai", To: "claude", Status: 200, Names: out.Names, Request: request}
+		answer.Body = []byte(`{"id":"c","choices":[{"index":0,"message":{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"` +
+			fitted + `","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`)
+		back, err := g.Response(t.Context(), answer)
+		require.NoError(t, err)
+		name, _ := doc.Get(back.Body, "content")
+		require.Contains(t, string(name), `"name":"`+own+`"`, "%v", out.Names)
+
+		s, err := g.OpenStream(t.Context(), Translation{From: "openai", To: "claude", Stream: true, Names: out.Names, Request: request})
+		require.NoError(t, err)
+		var events strings.Builder
+		emit := func(f abi.Frame) error { events.Write(f.Payload); return nil }
+		require.NoError(t, s.Data(t.Context(), []abi.Frame{{Payload: []byte(`{"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"` +
+			fitted + `","arguments":"{}"}}]},"finish_reason":null}]}`)}}, emit))
+		require.NoError(t, s.End(t.Context(), abi.EndEOF, emit))
+		require.Contains(t, events.String(), `"name":"`+own+`"`, "%v", out.Names)
+	}
+}
