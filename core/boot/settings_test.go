@@ -78,6 +78,7 @@ type lab struct {
 	desk     control.Desk
 	oai, ant *fake.Server
 	last     *http.Response // of the newest answer
+	asked    int            // questions, so that each is a conversation of its own
 }
 
 func newLab(t *testing.T) *lab {
@@ -203,7 +204,8 @@ func (l *lab) send(method, path, body string, header ...string) string {
 
 func (l *lab) chat(model, more string) string {
 	l.t.Helper()
-	return l.send("POST", "/v1/chat/completions", `{"model":"`+model+`"`+more+`,"messages":[{"role":"user","content":"hi"}]}`)
+	l.asked++
+	return l.send("POST", "/v1/chat/completions", fmt.Sprintf(`{"model":%q%s,"messages":[{"role":"user","content":"hi %d"}]}`, model, more, l.asked))
 }
 
 // Ways to look.
@@ -352,8 +354,9 @@ func billed(r control.Request) string { return strconv.FormatInt(int64(r.Entry.B
 func cached(questions ...string) func(*lab) string {
 	return func(l *lab) string {
 		var out []string
+		l.asked++
 		for _, q := range questions {
-			l.send("POST", "/v1/chat/completions", `{"model":"oai/m","temperature":0,"messages":[{"role":"user","content":"`+l.t.Name()+q+`"}]}`)
+			l.send("POST", "/v1/chat/completions", fmt.Sprintf(`{"model":"oai/m","temperature":0,"messages":[{"role":"user","content":"%d/%s"}]}`, l.asked, q))
 			out = append(out, l.last.Header.Get("x-omniroute-cache"))
 		}
 		return strings.Join(out, " ")
