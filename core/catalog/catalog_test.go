@@ -421,6 +421,19 @@ func TestComboProblems(t *testing.T) {
 		}))
 }
 
+// roles is what the executor of a provider is told to rename roles to.
+func roles(t *testing.T, cat *Catalog, id string) map[string]string {
+	p, ok := cat.Provider(id)
+	require.True(t, ok)
+	var profile struct {
+		Rules struct {
+			Roles map[string]string `json:"role_map"`
+		} `json:"request_rules"`
+	}
+	require.NoError(t, json.Unmarshal(p.Profile, &profile))
+	return profile.Rules.Roles
+}
+
 func TestProviders(t *testing.T) {
 	cat := build(t, `
 providers:
@@ -431,6 +444,8 @@ providers:
     models: [{id: gpt-4o, context: 5, price: {input: 1}}, {id: mine, tools: false, hidden: true}]
   claude: {headers: {anthropic-beta: "", X-app: mine}}
   groq: {enabled: false}
+  openrouter: {developer_role: system}
+  knows: {dialect: openai, base_urls: ["https://k.example/v1"], developer_role: keep}
   gemini: {base_urls: ["http://127.0.0.1:2/v1beta"]}
   lab: {dialect: openai, prefix: l, base_urls: ["http://127.0.0.1:8000/v1"], allow_private: true, tags: [home], accounts: [{name: a, api_key: none}],
     models: [{id: qwen3-32b, context: 131072, max_output: 8192, tools: true, price: {input: 0, output: 0}}]}
@@ -464,6 +479,10 @@ pricing: {override: {anthropic: {claude-3-5-sonnet-20241022: {output: 99, long_c
 	require.NoError(t, json.Unmarshal(openai.Profile, &profile))
 	require.Equal(t, "1", profile.Headers["X-Extra"])
 	require.Equal(t, openai.BaseURLs, profile.BaseURLs)
+
+	require.Contains(t, roles(t, cat, "lab"), "developer", "a compatible server may not know the role")
+	require.NotContains(t, roles(t, cat, "knows"), "developer")
+	require.Equal(t, "system", roles(t, cat, "openrouter")["developer"])
 
 	claude, _ := cat.Provider("claude")
 	profile.Headers = nil

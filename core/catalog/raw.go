@@ -112,6 +112,12 @@ func (r raw) override(c *config.Provider) {
 	if len(c.Headers) > 0 {
 		r.headers(c.Headers)
 	}
+	switch c.DeveloperRole {
+	case "keep":
+		delete(r.child("request_rules").child("role_map"), "developer")
+	case "system":
+		r.sub("request_rules").sub("role_map")["developer"] = "system"
+	}
 	if c.Passthrough != nil {
 		r["passthrough_models"] = *c.Passthrough
 	}

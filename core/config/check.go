@@ -255,6 +255,7 @@ func (c *checker) provider(path, id string, p *Provider) {
 	c.optional(join(path, "kind"), p.Kind, "oauth", "apikey", "local")
 	c.optional(join(path, "quota_scope"), p.QuotaScope, "account", "model")
 	c.optional(join(path, "data_policy"), p.DataPolicy, "zdr", "no-train", "retain", "train")
+	c.optional(join(path, "developer_role"), p.DeveloperRole, "keep", "system")
 	c.accounts(join(path, "accounts"), p)
 	ids := map[string]int{}
 	for i := range p.Models {

@@ -148,13 +148,17 @@ type Provider struct {
 	QuotaScope   string            `yaml:"quota_scope"`
 	Region       string            `yaml:"region"`
 	DataPolicy   string            `yaml:"data_policy"` // zdr | no-train | retain | train
-	Tags         []string          `yaml:"tags"`
-	Meta         map[string]string `yaml:"meta"`
-	Passthrough  *bool             `yaml:"passthrough_models"`
-	Cooling      *bool             `yaml:"cooling"` // false: transient failures never cool its accounts
-	ModelsList   ModelsList        `yaml:"models_list"`
-	Accounts     []Account         `yaml:"accounts"`
-	Models       []Model           `yaml:"models"`
+	// DeveloperRole says what becomes of developer messages of chat clients:
+	// keep, or system for upstreams that do not know the role. "" = as is known
+	// of the provider; system for a compatible server.
+	DeveloperRole string            `yaml:"developer_role"`
+	Tags          []string          `yaml:"tags"`
+	Meta          map[string]string `yaml:"meta"`
+	Passthrough   *bool             `yaml:"passthrough_models"`
+	Cooling       *bool             `yaml:"cooling"` // false: transient failures never cool its accounts
+	ModelsList    ModelsList        `yaml:"models_list"`
+	Accounts      []Account         `yaml:"accounts"`
+	Models        []Model           `yaml:"models"`
 	// Own are the provider's own rules, by hook.
 	Own map[string]Rules `yaml:"-"`
 }
