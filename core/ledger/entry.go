@@ -46,6 +46,7 @@ type Entry struct {
 	// Attempts in order.
 	Attempts []Attempt `json:"attempts,omitempty"`
 	Degraded []string  `json:"degraded,omitempty"` // fields a translation could not carry
+	Trimmed  int       `json:"trimmed,omitempty"`  // messages left out to make the rest fit
 	Request  []byte    `json:"request,omitempty"`  // redacted body, if kept
 	Response []byte    `json:"response,omitempty"`
 	// Scopes are the counters this request adds to.

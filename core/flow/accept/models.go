@@ -18,15 +18,19 @@ const endpointModels = "models"
 // mountModels mounts the model lists: OpenAI's, Anthropic's for clients that say
 // which version of that API they speak, and Gemini's.
 func mountModels(app *fiber.App, d *door) {
-	app.Get("/v1/models", d.models(func(c *fiber.Ctx) string {
-		if c.Get("anthropic-version") != "" {
-			return "claude"
-		}
-		return "openai"
-	}))
-	app.Get("/v1/models/*", d.model("openai"))
-	app.Get("/v1beta/models", d.models(func(*fiber.Ctx) string { return "gemini" }))
-	app.Get("/v1beta/models/*", d.model("gemini"))
+	gemini := func(*fiber.Ctx) string { return "gemini" }
+	app.Get("/v1/models", d.models(listDialect))
+	app.Get("/v1/models/*", d.model(listDialect))
+	app.Get("/v1beta/models", d.models(gemini))
+	app.Get("/v1beta/models/*", d.model(gemini))
+}
+
+// listDialect tells Anthropic's clients from OpenAI's, who share the path.
+func listDialect(c *fiber.Ctx) string {
+	if c.Get("anthropic-version") != "" {
+		return "claude"
+	}
+	return "openai"
 }
 
 // list admits the client and reads the models it may use.
@@ -64,8 +68,9 @@ func (d *door) models(dialectFor func(*fiber.Ctx) string) fiber.Handler {
 }
 
 // model answers for one model.
-func (d *door) model(dialect string) fiber.Handler {
+func (d *door) model(dialectFor func(*fiber.Ctx) string) fiber.Handler {
 	return func(c *fiber.Ctx) error {
+		dialect := dialectFor(c)
 		rows, cl, err := d.list(c, dialect)
 		switch {
 		case err != nil:

@@ -2,6 +2,7 @@ package execute
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fault"
@@ -20,7 +21,7 @@ type turn struct {
 }
 
 // trim makes a conversation fit: long tool results are cut first, then the
-// reasoning of earlier turns goes, then the oldest turns go. System messages,
+// reasoning of earlier turns goes, then the oldest messages go. System messages,
 // the first user message and the last turn stay; a tool call and its result go
 // together.
 func trim(c *call.Call, hub []byte, room int) ([]byte, *fault.Error) {
@@ -122,25 +123,23 @@ func (t *trimmer) dropReasoning() {
 	}
 }
 
-// dropTurns removes the oldest turns, whole ones: a turn starts with a user
-// message.
+// dropTurns removes the oldest messages behind the first user message. It cuts
+// before a user or an assistant message only, so that calls keep their results,
+// and never into the turn that is going on.
 func (t *trimmer) dropTurns(room int) {
-	starts := t.starts()
-	if len(starts) < 3 {
+	first := slices.IndexFunc(t.turns, func(m turn) bool { return m.role == "user" })
+	if first < 0 {
 		return
 	}
-	// The first turn's user message stays, so does everything from the last start.
-	from := starts[0] + 1
-	to := from
-	for _, s := range starts[1:] {
-		to = s
-		removed := 0
-		for _, m := range t.turns[from:to] {
-			removed += m.tokens
+	from := first + 1
+	to, removed := from, 0
+	for i := from; i <= t.current(); i++ {
+		if r := t.turns[i].role; r == "user" || r == "assistant" {
+			if to = i; removed > 0 && t.total-removed+noteTokens <= room {
+				break
+			}
 		}
-		if t.total-removed+noteTokens <= room {
-			break
-		}
+		removed += t.turns[i].tokens
 	}
 	if to <= from {
 		return
@@ -150,22 +149,40 @@ func (t *trimmer) dropTurns(room int) {
 	}
 	t.removed = to - from
 	note := systemMessage(fmt.Sprintf("[Context compressed: %d earlier messages removed to fit context window]", t.removed))
-	kept := append([]turn(nil), t.turns[:starts[0]]...)
-	kept = append(kept, turn{raw: note, role: "system", tokens: noteTokens}, t.turns[starts[0]])
+	kept := append([]turn(nil), t.turns[:first]...)
+	kept = append(kept, turn{raw: note, role: "system", tokens: noteTokens}, t.turns[first])
 	t.turns = append(kept, t.turns[to:]...)
 	t.total += noteTokens
 }
 
-// noteTokens is the size of the note that stands for removed turns.
-const noteTokens = 30
-
-// starts are the indexes of user messages that do not continue a tool loop.
-func (t *trimmer) starts() []int {
-	var at []int
-	for i, m := range t.turns {
-		if m.role == "user" {
-			at = append(at, i)
+// current is where the turn begins that is going on: the last assistant message
+// if its results are the end or it carries reasoning, else the last user message.
+func (t *trimmer) current() int {
+	last := len(t.turns) - 1
+	for i := last; i >= 0; i-- {
+		switch m := t.turns[i]; m.role {
+		case "user":
+			last = min(last, i)
+			if i == 0 || !t.reasoned(i-1) {
+				return i
+			}
+		case "assistant":
+			return i
 		}
 	}
-	return at
+	return last
 }
+
+// reasoned reports whether the assistant turn that ends at i carries reasoning.
+func (t *trimmer) reasoned(i int) bool {
+	for ; i >= 0 && t.turns[i].role == "tool"; i-- {
+	}
+	if i < 0 || t.turns[i].role != "assistant" {
+		return false
+	}
+	_, ok := doc.Get(t.turns[i].raw, extension, "reasoning")
+	return ok
+}
+
+// noteTokens is the size of the note that stands for removed turns.
+const noteTokens = 30

@@ -104,6 +104,40 @@ func TestTrimDropsWholeOldTurns(t *testing.T) {
 	require.Contains(t, string(full), fmt.Sprintf("%d earlier messages", c.Trimmed))
 }
 
+// An agent's conversation is one question and a long loop of calls.
+func TestTrimCutsWithinALongLoop(t *testing.T) {
+	conversation := func(reasoning string) string {
+		var b strings.Builder
+		b.WriteString(`{"messages":[{"role":"user","content":"the task"}`)
+		for i := range 20 {
+			fmt.Fprintf(&b, `,{"role":"assistant",%s"tool_calls":[{"id":"c%d"}]},{"role":"tool","tool_call_id":"c%d","content":"%s"}`,
+				reasoning, i, i, strings.Repeat("x", 1000))
+		}
+		return b.String() + `]}`
+	}
+	c := callOver(t, conversation(""))
+	out, bad := trim(c, c.Doc.Skeleton(), 1500)
+	require.Nil(t, bad)
+	require.Positive(t, c.Trimmed)
+	require.Zero(t, c.Trimmed%2, "pairs go together")
+	full, err := c.Doc.Inflate(nil, out, 0)
+	require.NoError(t, err)
+	for i, want := range map[string]string{"0": "system", "1": "user", "2": "assistant", "3": "tool"} {
+		role, _ := doc.String(full, "messages", i, "role")
+		require.Equal(t, want, role)
+	}
+	require.Contains(t, string(full), `"c19"`)
+	require.NotContains(t, string(full), `"c0"`)
+
+	// The last turn of the model keeps its signed thoughts whatever comes behind it.
+	signed := strings.TrimSuffix(conversation(`"x_omni":{"reasoning":[{"text":"t","sig":"s","provider":"claude"}]},`), "]}") + `,{"role":"user","content":"and?"}]}`
+	c = callOver(t, signed)
+	out, bad = trim(c, c.Doc.Skeleton(), 700)
+	require.Nil(t, bad)
+	require.Contains(t, string(out), `"sig":"s"`)
+	require.Contains(t, string(out), `"c19"`)
+}
+
 func TestTrimCutsLongToolResultsFirst(t *testing.T) {
 	c := callOver(t, `{"messages":[{"role":"user","content":"q"},{"role":"tool","content":"`+strings.Repeat("é", 9000)+`"},{"role":"user","content":"go on"}]}`)
 	out, bad := trim(c, c.Doc.Skeleton(), 2000)

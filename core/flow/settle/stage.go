@@ -60,7 +60,7 @@ func (s *Stage) entry(c *call.Call) *ledger.Entry {
 	e := &ledger.Entry{
 		ID: c.ID, Time: c.Began, Endpoint: c.Endpoint, Path: c.Path, IP: c.IP.String(), Format: c.Dialect,
 		Stream: c.Stream, Model: c.Model, Status: 200, Finish: c.Finish, LatencyMS: now.Sub(c.Began).Milliseconds(),
-		Attempts: c.Attempts, Degraded: c.Degraded, Cached: c.CacheHit,
+		Attempts: c.Attempts, Degraded: c.Degraded, Trimmed: c.Trimmed, Cached: c.CacheHit,
 	}
 	if c.Answer != nil && c.Answer.Status != 0 {
 		e.Status = c.Answer.Status
@@ -177,11 +177,14 @@ type trace struct {
 	Candidates []string         `json:"candidates,omitempty"`
 	Rules      []policy.Entry   `json:"rules"`
 	Tries      []ledger.Attempt `json:"tries,omitempty"`
+	Degraded   []string         `json:"degraded,omitempty"` // what the translation could not carry
+	Trimmed    int              `json:"trimmed,omitempty"`  // messages left out to make the rest fit
 }
 
 // traceOf writes the trace of a call as JSON; nil if it has no JSON form.
 func traceOf(c *call.Call, e *ledger.Entry) []byte {
-	t := trace{Request: c.ID, Policy: c.Snapshot.Policy.Hash(), Model: c.Model, Rules: c.Trace.Entries, Tries: c.Attempts}
+	t := trace{Request: c.ID, Policy: c.Snapshot.Policy.Hash(), Model: c.Model, Rules: c.Trace.Entries, Tries: c.Attempts,
+		Degraded: c.Degraded, Trimmed: c.Trimmed}
 	if c.Route != c.Model {
 		t.Route = c.Route
 	}
