@@ -68,6 +68,9 @@ func TestVectorsOnTheWire(t *testing.T) {
 			id = "mock-" + c.ID
 		}
 		n := node{id: id, dialect: provider, url: wireBase(up, c.ID, provider), models: []string{wireModel(c)}}
+		if client == provider && provider == "openai" {
+			n.extra = "    developer_role: keep\n" // P-1: nothing is rewritten that need not be
+		}
 		k := 0
 		for k < len(batches) && batches[k][id].id != "" {
 			k++
