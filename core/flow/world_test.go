@@ -101,7 +101,6 @@ type world struct {
 const quick = `
 policies:
   preset: modern
-  limits: [{id: apikey-default, enabled: false}]
 `
 
 func newWorld(t testing.TB, policies string) *world {

@@ -90,7 +90,7 @@ func (s *Set) eligible(f *frame, env *AccountEnv, r *rule, accounts []*Account, 
 			start := time.Now()
 			f.setAccount(env, a)
 			s.note(f, r, tr, Entry{
-				Hook: r.hook, Rule: r.id, Candidate: a.ID, Shadow: r.shadow,
+				Hook: r.hook, Rule: r.id, Candidate: a.ID, Shadow: r.shadow, asked: true,
 				Matched: f.dropped[i], Dropped: f.dropped[i] && !spared && !r.shadow,
 			}, start)
 		}

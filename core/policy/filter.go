@@ -165,7 +165,7 @@ func (p *filterPass) trace(r *rule, now []*Target, spared bool) {
 	}
 	for i, t := range now {
 		start := time.Now()
-		e := Entry{Hook: r.hook, Rule: r.id, Candidate: t.ID, Matched: p.f.dropped[i], Shadow: r.shadow}
+		e := Entry{Hook: r.hook, Rule: r.id, Candidate: t.ID, Matched: p.f.dropped[i], Shadow: r.shadow, asked: true}
 		p.f.setTarget(p.env, t)
 		if e.Matched {
 			e.Dropped = !spared && !r.shadow

@@ -249,7 +249,7 @@ func ask[T any](s *Set, f *frame, r *rule, tr *Trace, answer func(*frame, *rule)
 func (s *Set) note(f *frame, r *rule, tr *Trace, e Entry, start time.Time) {
 	if tr.Detail {
 		e.US = float64(time.Since(start).Nanoseconds()) / 1e3
-		e.Parts = s.parts(f, r, e.Matched)
+		e.Parts = s.parts(f, r, e.Matched || e.asked)
 	}
 	tr.Entries = append(tr.Entries, e)
 }

@@ -37,6 +37,7 @@ type Entry struct {
 	Parts []Part `json:"parts,omitempty"`
 
 	fields map[string]any
+	asked  bool // the answer itself decided, matched or not
 }
 
 // Part is a sub-expression and its value.

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-json"
 	"github.com/spf13/cobra"
 
 	"github.com/omniroute/omniroute/core/boot"
@@ -30,25 +29,30 @@ func (a *app) layers() ([]policy.Layer, error) {
 	return layers, a.configError(err)
 }
 
-// set compiles the rules of the configuration, or of one file that stands in their place.
+// set compiles the rules of the configuration, or of one file that stands in their place, and shows their problems.
 func (a *app) set(file string) (*policy.Set, error) {
+	set, diags, err := a.rules(file)
+	if err == nil && set == nil {
+		a.printRuleProblems(diags)
+		err = errNo
+	}
+	return set, err
+}
+
+func (a *app) rules(file string) (*policy.Set, []policy.Diagnostic, error) {
 	read := a.layers
 	if file != "" {
 		read = func() ([]policy.Layer, error) { return policy.Layers(file) }
 	}
 	layers, err := read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if file != "" {
 		layers[0].DefaultPreset = boot.DefaultPreset
 	}
 	set, diags := policy.Load(layers...)
-	if set == nil {
-		a.printRuleProblems(diags)
-		return nil, errNo
-	}
-	return set, nil
+	return set, diags, nil
 }
 
 func (a *app) printRuleProblems(diags []policy.Diagnostic) {
@@ -298,7 +302,7 @@ func (a *app) policyExplain() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use: "explain REQUEST.json", Short: "Decide recorded facts and show every rule with its values", Args: cobra.ExactArgs(1),
-		Long: "Decide the facts of a request (as `omniroute explain --json` records them under trace.record, or as you write them: {\"req\": {...}, \"key\": {...}, \"targets\": [...]}) and show every rule with the values that decided. Nothing is sent and nothing is counted; the same facts give the same answer. - reads standard input.",
+		Long: "Decide the facts of a request (as `omniroute explain --json` records them under trace.record, or as you write them: {\"req\": {...}, \"key\": {...}, \"targets\": [...]}; a body that a client would send tells the facts of the request alone) and show every rule with the values that decided. Nothing is sent and nothing is counted; the same facts give the same answer. - reads standard input.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			record, err := a.readRecord(args[0])
 			if err != nil {
@@ -330,8 +334,8 @@ func (a *app) readRecord(path string) (*policy.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &policy.Record{}
-	if err := json.Unmarshal(data, r); err != nil {
+	r, err := policy.RecordFromRequest(data)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
@@ -346,6 +350,9 @@ func (a *app) printExplanation(e policy.Explanation) error {
 	fmt.Fprintf(a.out, "%-9s %s\n", "answer", answer)
 	if v.Model != "" {
 		fmt.Fprintf(a.out, "%-9s %s\n", "model", v.Model)
+	}
+	if v.Unresolved {
+		fmt.Fprintf(a.out, "%-9s %s\n", "targets", "not among the recorded facts: nothing after admission is decided")
 	}
 	if len(v.Targets) > 0 {
 		fmt.Fprintf(a.out, "%-9s %s\n", "targets", strings.Join(v.Targets, ", "))
@@ -483,6 +490,9 @@ func decision(v policy.Verdicts) string {
 	}
 	if len(v.Targets) > 0 {
 		return v.Targets[0]
+	}
+	if v.Unresolved {
+		return "allowed, " + v.Model
 	}
 	return "allowed"
 }

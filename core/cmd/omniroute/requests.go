@@ -114,17 +114,25 @@ func (a *app) printRequest(r control.Request) error {
 		return err
 	}
 	line("names", "%s", strings.Join(t.Path, " > "))
-	line("targets", "%s", strings.Join(t.Targets, ", "))
+	line("targets", "%s", strings.Join(t.Candidates, ", "))
 	fmt.Fprintln(a.out)
+	if t.Record != nil {
+		if set, _, err := a.rules(""); err == nil && set != nil && set.Hash() == t.Policy {
+			set.Annotate(t.Rules, t.Record)
+		} else {
+			fmt.Fprintln(a.out, "The rules have changed since; what their expressions read is not shown.")
+		}
+	}
 	return a.printTrace(t.Rules)
 }
 
 // storedTrace is what the request log keeps of a decision.
 type storedTrace struct {
-	Path    []string       `json:"path"` // aliases that were followed
-	Targets []string       `json:"targets"`
-	Rules   []policy.Entry `json:"rules"`
-	Record  *policy.Record `json:"record"` // the facts, to decide again
+	Policy     string         `json:"policy"`     // hash of the rules in force
+	Path       []string       `json:"path"`       // aliases that were followed
+	Candidates []string       `json:"candidates"` // in the order of trying
+	Rules      []policy.Entry `json:"rules"`
+	Record     *policy.Record `json:"record"` // the facts, to decide again
 }
 
 func readTrace(raw []byte) (t storedTrace, err error) {
@@ -199,7 +207,14 @@ func entryAnswer(e policy.Entry) string {
 		text = "(shadow) " + text
 	}
 	for _, p := range e.Parts {
-		text += "; " + p.Expr + " = " + valueText(p.Value)
+		switch {
+		case p.Error != "":
+			text += "; " + p.Expr + " failed: " + p.Error
+		case p.Value == nil:
+			text += "; " + p.Expr + " = nil"
+		default:
+			text += "; " + p.Expr + " = " + valueText(p.Value)
+		}
 	}
 	return text
 }

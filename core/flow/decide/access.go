@@ -2,7 +2,6 @@ package decide
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/omniroute/omniroute/core/account"
@@ -52,23 +51,16 @@ func (s *Stage) tell(c *call.Call, ev policy.Event) {
 	}
 }
 
-// lockRules asks the lockout rules about an event. Addresses of this machine are
-// never locked out: one failing program must not lock out its owner.
+// lockRules asks the lockout rules about an event.
 func (s *Stage) lockRules(c *call.Call, ev policy.Event) []policy.LockoutRule {
 	env := policy.LockoutEnv{IPEnv: c.Env.IPEnv, Event: &ev}
-	rules := c.Snapshot.Policy.Lockout(&env, func(subject string) policy.Lock {
+	return c.Snapshot.Policy.Lockout(&env, func(subject string) policy.Lock {
 		l := s.Health.Lockouts.View(subject)
 		if l.Attempts > 0 || l.Locked || l.Locks > 0 {
 			note(&c.Record.Locks, subject, lockFacts(l))
 		}
 		return lockFacts(l)
 	}, c.Trace)
-	if c.IP.IsLoopback() {
-		for i := range rules {
-			rules[i].Exempt = rules[i].Exempt || strings.HasPrefix(rules[i].Subject, "ip:")
-		}
-	}
-	return rules
 }
 
 // note puts a fact into a table of the record.
