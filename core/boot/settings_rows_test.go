@@ -14,6 +14,7 @@ import (
 	"github.com/omniroute/omniroute/core/boot"
 	"github.com/omniroute/omniroute/core/boot/control"
 	"github.com/omniroute/omniroute/core/config"
+	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fake"
 )
 
@@ -199,6 +200,11 @@ func providerSettings() []setting {
 		{key: "quota_scope", to: "account", want: [2]string{"model", "account"}, see: fact("profile.quota_scope")},
 		{key: "region", to: "eu", want: [2]string{"", "eu"}, see: fact("target.region")},
 		{key: "data_policy", to: "zdr", want: [2]string{"", "zdr"}, see: fact("target.data_policy")},
+		{key: "developer_role", to: "keep", want: [2]string{"system", "developer"}, see: func(l *lab) string {
+			l.send("POST", "/v1/chat/completions", `{"model":"oai/m","messages":[{"role":"developer","content":"be brief"},{"role":"user","content":"hi"}]}`)
+			role, _ := doc.String(l.oai.Last().Body, "messages", "0", "role")
+			return role
+		}},
 		{key: "tags", to: "[x]", want: [2]string{"", "x"}, see: fact(`join(target.tags, ",")`)},
 		{key: "meta", to: `{zone: "3"}`, want: [2]string{"-", "3"}, see: fact(`target.meta?.zone ?? "-"`)},
 		{key: "passthrough_models", to: "false", want: [2]string{"200", "404"}, see: status("oai/other")},
