@@ -82,7 +82,7 @@ func (s *site) write(yaml string) {
 func (s *site) options() boot.Options {
 	env := []string{"HOME=" + s.dir, "OMNIROUTE_PLUGINS__CACHE__DIR=" + os.Getenv("OMNIROUTE_PLUGINS__CACHE__DIR")}
 	return boot.Options{
-		Config: s.path(), DataDir: filepath.Join(s.dir, "data"), Env: env, Version: "test", Core: bundle.Core(), Out: s.out, Err: s.err,
+		Config: s.path(), DataDir: filepath.Join(s.dir, "data"), Env: env, Version: "test", Core: bundle.Core, Out: s.out, Err: s.err,
 	}
 }
 

@@ -31,7 +31,7 @@ func OpenDesk(ctx context.Context, opt Options) (_ control.Desk, release func() 
 	if !errors.Is(err, control.ErrNoServer) {
 		return nil, nil, fmt.Errorf("the control socket of the running gateway: %w", err)
 	}
-	s, err := openSystem(ctx, opt, snap)
+	s, err := openSystem(ctx, opt, snap, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,6 @@
 // Package boot puts the gateway together and takes it apart: the only package that knows every other one.
 //
-//	gw, err := boot.Start(ctx, boot.Options{Config: "omniroute.yaml", Core: bundle.Core(), …})
+//	gw, err := boot.Start(ctx, boot.Options{Config: "omniroute.yaml", Core: bundle.Core, …})
 //	…
 //	gw.Reload(ctx)      // the new comes up completely, then one pointer is swapped; a failure keeps the old
 //	gw.Shutdown(ctx)    // stop accepting, finish streams up to a limit, flush, close

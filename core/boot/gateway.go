@@ -60,7 +60,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	if conf == nil {
 		return nil, &ConfigError{problems}
 	}
-	sys, err := openSystem(ctx, opt, conf)
+	sys, err := openSystem(ctx, opt, conf, true)
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +80,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 		}
 	}()
 	warn(g.log, "configuration", conf.Warnings)
-	if len(opt.Core) == 0 {
-		g.log.Warn("this binary was built without its plugins and translates nothing by itself: run `make plugins`, then build it again")
-	}
 	checkOpenFiles(g.log)
-	if err := g.openPlugins(ctx); err != nil {
-		return nil, err
-	}
 	g.flow = g.newFlow()
 	if err := g.listen(); err != nil {
 		return nil, err

@@ -15,7 +15,8 @@ func OpenPlugins(ctx context.Context, opt Options) (_ *host.Host, release func()
 	if conf == nil {
 		return nil, nil, &ConfigError{problems}
 	}
-	if len(opt.Core) == 0 {
+	core := opt.core()
+	if len(core) == 0 {
 		return nil, nil, errNoCore
 	}
 	logging := conf.File.Logging
@@ -26,7 +27,7 @@ func OpenPlugins(ctx context.Context, opt Options) (_ *host.Host, release func()
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := host.Open(ctx, pluginOptions(opt, conf, log))
+	h, err := host.Open(ctx, pluginOptions(core, conf, log))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,5 +42,7 @@ func OpenPlugins(ctx context.Context, opt Options) (_ *host.Host, release func()
 	return h, release, nil
 }
 
-// errNoCore explains a binary that `go build` made in a fresh clone.
-var errNoCore = errors.New("this binary was built without its plugins and translates nothing by itself: run `make plugins`, then build it again")
+// noCore explains a binary that `go build` made in a fresh clone.
+const noCore = "this binary was built without its plugins and translates nothing by itself: run `make plugins`, then build it again"
+
+var errNoCore = errors.New(noCore)

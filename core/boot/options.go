@@ -20,8 +20,9 @@ type Options struct {
 	Env []string
 	// Version of the program.
 	Version string
-	// Core is the module of built-in plugins; nil = the binary was built without it.
-	Core []byte
+	// Core returns the module of built-in plugins, nil when the binary was built without it. It is asked once for
+	// each plugin host, so that the bytes need not stay in memory.
+	Core func() []byte
 	// Out gets the lines a person reads at the start; nil drops them.
 	Out io.Writer
 	// Err gets the log and diagnostics; nil drops them.
@@ -32,6 +33,13 @@ type Options struct {
 
 func (o Options) load() (*config.Snapshot, []fault.Diagnostic) {
 	return config.Load(config.Options{Path: o.Config, Env: o.Env, DataDir: o.DataDir})
+}
+
+func (o Options) core() []byte {
+	if o.Core == nil {
+		return nil
+	}
+	return o.Core()
 }
 
 func (o Options) out() io.Writer { return orDiscard(o.Out) }

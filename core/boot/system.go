@@ -47,8 +47,8 @@ type system struct {
 }
 
 // openSystem opens the data directory of a loaded configuration. Another process that holds it gives a
-// *state.LockedError.
-func openSystem(ctx context.Context, opt Options, snap *config.Snapshot) (_ *system, err error) {
+// *state.LockedError. withPlugins starts the plugin host first: plugins load while the store is being opened.
+func openSystem(ctx context.Context, opt Options, snap *config.Snapshot, withPlugins bool) (_ *system, err error) {
 	s := &system{opt: opt}
 	s.snap.Store(snap)
 	logging := snap.File.Logging
@@ -63,7 +63,16 @@ func openSystem(ctx context.Context, opt Options, snap *config.Snapshot) (_ *sys
 			err = errors.Join(err, s.close(ctx))
 		}
 	}()
-	if err := s.openStore(ctx); err != nil {
+	if s.dir, err = state.OpenDir(snap.File.Server.DataDir); err != nil {
+		return nil, err
+	}
+	s.onClose(func(context.Context) error { return s.dir.Close() })
+	if withPlugins {
+		if err := s.openPlugins(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.openStore(); err != nil {
 		return nil, err
 	}
 	if err := s.openNouns(ctx); err != nil {
@@ -89,18 +98,12 @@ func (s *system) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (s *system) openStore(ctx context.Context) error {
-	dir, err := state.OpenDir(s.config().File.Server.DataDir)
+func (s *system) openStore() error {
+	key, err := s.dir.StorageKey(s.config().File.Storage.EncryptionKey)
 	if err != nil {
 		return err
 	}
-	s.dir = dir
-	s.onClose(func(context.Context) error { return dir.Close() })
-	key, err := dir.StorageKey(s.config().File.Storage.EncryptionKey)
-	if err != nil {
-		return err
-	}
-	if s.store, err = state.OpenBadger(dir.Path("badger"), key, state.BadgerOptions{OnError: s.storeFailed}); err != nil {
+	if s.store, err = state.OpenBadger(s.dir.Path("badger"), key, state.BadgerOptions{OnError: s.storeFailed}); err != nil {
 		return err
 	}
 	s.onClose(func(context.Context) error { return s.store.Close() })
@@ -150,7 +153,11 @@ func (s *system) openPlugins(ctx context.Context) error {
 	if s.plugins != nil {
 		return nil
 	}
-	h, err := host.Open(ctx, pluginOptions(s.opt, s.config(), s.log))
+	core := s.opt.core()
+	if len(core) == 0 {
+		s.log.Warn(noCore)
+	}
+	h, err := host.Open(ctx, pluginOptions(core, s.config(), s.log))
 	if err != nil {
 		return fmt.Errorf("plugins: %w", err)
 	}
@@ -160,14 +167,14 @@ func (s *system) openPlugins(ctx context.Context) error {
 }
 
 // pluginOptions configures a host from a loaded file.
-func pluginOptions(opt Options, conf *config.Snapshot, log *slog.Logger) host.Options {
+func pluginOptions(core []byte, conf *config.Snapshot, log *slog.Logger) host.Options {
 	p := conf.File.Plugins
 	cache := p.Cache.Dir
 	if cache == "" {
 		cache = filepath.Join(conf.File.Server.DataDir, "wasm-cache")
 	}
 	return host.Options{
-		Core: opt.Core, Dir: p.Dir, CacheDir: cache,
+		Core: core, Dir: p.Dir, CacheDir: cache,
 		Trust: host.Trust{Mode: host.TrustMode(p.Trust.Mode)}, Items: items(p.Items),
 		Log: log,
 	}

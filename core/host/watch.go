@@ -87,6 +87,7 @@ func (h *Host) report(err error) {
 func (h *Host) start(ctx context.Context) {
 	if len(h.opt.Core) > 0 {
 		m, err := h.load(ctx, "", h.opt.Core)
+		h.opt.Core = nil // what it was compiled to is all that is needed from here on
 		if err != nil {
 			h.files.failed[bundled] = err.Error()
 			h.log.Error("bundled plugins do not load", "error", err)

@@ -20,7 +20,7 @@ import (
 // Sizes of the embedded engine. They are small because the gateway's working
 // set is small and its memory at rest is part of the promise.
 const (
-	memTableSize  = 8 << 20
+	memTableSize  = 4 << 20
 	logFileSize   = 32 << 20
 	cacheSize     = 2 << 20
 	inlineValue   = 4 << 10 // larger values live in the value log

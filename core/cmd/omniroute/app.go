@@ -33,7 +33,7 @@ type app struct {
 	out, err io.Writer
 	env      []string
 	version  string
-	core     []byte // the built-in plugins, nil if the binary has none
+	core     func() []byte // the built-in plugins, nil if the binary has none
 
 	configPath string
 	dataDir    string

@@ -18,7 +18,7 @@ func main() {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		env:     os.Environ(),
 		version: version,
-		core:    bundle.Core(),
+		core:    bundle.Core,
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -38,7 +38,7 @@ func (s *shell) write(name, text string) string {
 // run gives exit code, standard output and standard error.
 func (s *shell) run(stdin string, args ...string) (int, string, string) {
 	var out, err bytes.Buffer
-	a := &app{in: strings.NewReader(stdin), out: &out, err: &err, env: s.env, version: "v1.2.3", core: bundle.Core()}
+	a := &app{in: strings.NewReader(stdin), out: &out, err: &err, env: s.env, version: "v1.2.3", core: bundle.Core}
 	code := run(context.Background(), a, append([]string{"--config", filepath.Join(s.dir, "omniroute.yaml")}, args...))
 	return code, out.String(), err.String()
 }
