@@ -19,7 +19,7 @@ func TestPluginSettingsReachTheHost(t *testing.T) {
 		require.NoError(t, os.WriteFile(opt.Config, []byte(text), 0o600))
 		conf, problems := opt.load()
 		require.Empty(t, problems)
-		return pluginOptions(opt, conf, telemetry.Discard())
+		return pluginOptions(nil, conf, telemetry.Discard())
 	}
 	plain := load("")
 	require.Equal(t, filepath.Join(dir, "plugins"), plain.Dir)

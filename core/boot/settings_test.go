@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,7 +27,7 @@ import (
 // setting shows that a key of the configuration has an effect: what is seen
 // with and without it differs as stated.
 type setting struct {
-	key   string            // as settingsOf names it
+	key   string            // as config.Keys names it
 	at    string            // the path it is set at; "" = key
 	to    string            // the value, as YAML
 	given map[string]string // set in both cases; "" removes
@@ -36,38 +35,6 @@ type setting struct {
 	want  [2]string // without and with the setting
 	// shown names a test elsewhere instead: "package TestName".
 	shown string
-}
-
-// settingsOf lists every key that the configuration accepts, "*" for what the
-// operator names and for the entries of lists.
-func settingsOf(t reflect.Type, path string) []string {
-	switch t.Kind() {
-	case reflect.Pointer:
-		return settingsOf(t.Elem(), path)
-	case reflect.Map, reflect.Slice:
-		if e := t.Elem(); e.Kind() == reflect.Struct || e.Kind() == reflect.Map {
-			return settingsOf(e, path+".*")
-		}
-	case reflect.Struct:
-		if t == reflect.TypeFor[time.Time]() {
-			break
-		}
-		var out []string
-		for i := range t.NumField() {
-			if name := t.Field(i).Tag.Get("yaml"); name != "" && name != "-" {
-				out = append(out, settingsOf(t.Field(i).Type, strings.TrimPrefix(path+"."+name, "."))...)
-			}
-		}
-		for entity, home := range map[string]string{"combo": "combos.*", "provider": "providers.*", "account": "providers.*.accounts.*"} {
-			if path == home {
-				for _, hook := range config.OwnHooks(entity) {
-					out = append(out, path+"."+hook)
-				}
-			}
-		}
-		return out
-	}
-	return []string{path}
 }
 
 // lab is a gateway before two fake providers, whose configuration is exchanged
@@ -435,7 +402,7 @@ func TestEverySettingHasAnEffect(t *testing.T) {
 			have = append(have, s.key)
 		}
 	}
-	require.ElementsMatch(t, settingsOf(reflect.TypeFor[config.File](), ""), have, "each key of the configuration is shown to have an effect")
+	require.ElementsMatch(t, config.Keys(), have, "each key of the configuration is shown to have an effect")
 
 	l := newLab(t)
 	for i, s := range table {

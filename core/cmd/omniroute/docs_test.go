@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"github.com/omniroute/omniroute/core/boot"
 	"github.com/omniroute/omniroute/core/config"
 )
 
@@ -65,6 +67,48 @@ func TestConfigurationPageNamesTheEnvironment(t *testing.T) {
 		require.Contains(t, string(page), "`"+name+"`")
 	}
 }
+
+// docs/configuration.md lists every key that the configuration takes, and says which ones wait for a restart.
+func TestConfigurationPageIsFresh(t *testing.T) {
+	const path = "../../../docs/configuration.md"
+	page, err := os.ReadFile(path)
+	require.NoError(t, err)
+	head, rest, ok := strings.Cut(string(page), "<!-- keys -->\n")
+	require.True(t, ok)
+	_, tail, ok := strings.Cut(rest, "<!-- /keys -->")
+	require.True(t, ok)
+	fresh(t, path, []byte(head+"<!-- keys -->\n"+keyReference()+"<!-- /keys -->"+tail))
+	for _, name := range boot.StartOnly() {
+		require.Contains(t, head, "`"+name+"`")
+	}
+}
+
+// keyReference groups the keys by their parents.
+func keyReference() string {
+	var b strings.Builder
+	b.WriteString("| under | keys |\n| --- | --- |\n")
+	parent := ""
+	var names []string
+	flush := func() {
+		if len(names) > 0 {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", parent, strings.Join(names, ", "))
+		}
+		names = nil
+	}
+	keys := config.Keys()
+	slices.SortStableFunc(keys, func(x, y string) int { return strings.Compare(under(x), under(y)) })
+	for _, key := range keys {
+		if under(key) != parent {
+			flush()
+			parent = under(key)
+		}
+		names = append(names, "`"+key[len(parent)+1:]+"`")
+	}
+	flush()
+	return b.String()
+}
+
+func under(key string) string { return key[:strings.LastIndexByte(key, '.')] }
 
 func commandReference(root *cobra.Command) []byte {
 	var b bytes.Buffer
