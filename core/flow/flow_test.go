@@ -3,6 +3,7 @@ package flow_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/omniroute/omniroute/core/cases"
 	"github.com/omniroute/omniroute/core/fake"
 )
 
@@ -214,6 +216,35 @@ func TestErrorsSpeakTheClientsDialect(t *testing.T) {
 		require.Equal(t, 404, got.status, path+got.body)
 		require.Contains(t, got.body, want)
 		require.Contains(t, got.body, "MODEL_001")
+	}
+}
+
+// Providers quote the key they refuse; nobody but the operator may read it,
+// whole or in pieces, before content or after it.
+func TestQuotedKeysGoNoFurther(t *testing.T) {
+	w := newWorld(t, quick)
+	const key = "key-oai-a"
+	refusal := `{"error":{"message":"Bearer key-oai-a is not allowed","type":"invalid_request_error","code":"key-oai-a"}}`
+	for _, c := range []struct{ path, body string }{
+		{"/v1/chat/completions", chatBody}, {"/v1/messages", withModel(claudeStream, "oai/fake-model")}, {"/v1/chat/completions", chatStream},
+	} {
+		for name, bad := range map[string]fake.Reply{
+			"status": {Status: 400, Body: []byte(refusal), Header: http.Header{"X-Debug": {"Bearer key-oai-a"}}},
+			"after content": {Body: []byte(refusal), Events: []cases.Event{
+				{Data: []byte(`{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]}`)},
+				{Data: []byte(refusal)},
+			}},
+		} {
+			w.oai.Otherwise(func(*fake.Request) fake.Reply { return bad })
+			got := w.post(c.path, c.body)
+			require.NotContains(t, got.body, key, name)
+			require.Contains(t, got.body, "Bearer ****", name)
+			row := w.row(got.header.Get("x-request-id"))
+			require.NotEmpty(t, row.Attempts)
+			text, err := json.Marshal(row)
+			require.NoError(t, err)
+			require.NotContains(t, string(text), key, name)
+		}
 	}
 }
 
