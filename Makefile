@@ -8,7 +8,7 @@ SHELL       := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 CONFIG  ?= omniroute.yaml
 BIN     := bin/omniroute
-CORE    := plugins/bundle/dist/core.wasm
+CORE    := plugins/bundle/dist/core.wasm.zst
 RESULTS := .cache/tests
 GO      := CGO_ENABLED=0 go
 COUNT   := go run .ci/testcount/main.go

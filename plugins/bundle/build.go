@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Build compiles the built-in plugins to WebAssembly and packs their manifest
-// into the module:
+// Build compiles the built-in plugins to WebAssembly, packs their manifest into
+// the module and compresses it for the binary that embeds it:
 //
 //	go run ./plugins/bundle/build.go
 //
@@ -15,12 +15,14 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/omniroute/omniroute/plugins/bundle/parts"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
 func main() {
-	if err := build("plugins/bundle/dist/core.wasm"); err != nil {
+	if err := build("plugins/bundle/dist/core.wasm.zst"); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
@@ -40,9 +42,17 @@ func build(out string) error {
 	if err != nil {
 		return err
 	}
+	if wasm, err = abi.JoinData(wasm); err != nil {
+		return err
+	}
 	wasm = abi.AppendSection(wasm, abi.SectionManifest, parts.Module().Manifest())
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	defer enc.Close()
 	next := filepath.Join(filepath.Dir(out), ".core.wasm.next")
-	if err := os.WriteFile(next, wasm, 0o644); err != nil {
+	if err := os.WriteFile(next, enc.EncodeAll(wasm, nil), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(next, out) // never a half-written module

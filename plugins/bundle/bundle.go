@@ -9,15 +9,29 @@
 // at start that it has no plugins.
 package bundle
 
-import "embed"
+import (
+	"embed"
+
+	"github.com/klauspost/compress/zstd"
+)
 
 //go:embed all:dist
 var dist embed.FS
 
-// Core returns the module of the built-in plugins, nil when the binary was
-// built without it.
+// Core returns core.wasm, the module of the built-in plugins; nil when the
+// binary was built without it. It is unpacked at each call: a caller that has
+// compiled it can let it go.
 func Core() []byte {
-	wasm, err := dist.ReadFile("dist/core.wasm")
+	packed, err := dist.ReadFile("dist/core.wasm.zst")
+	if err != nil {
+		return nil
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil
+	}
+	defer dec.Close()
+	wasm, err := dec.DecodeAll(packed, nil)
 	if err != nil {
 		return nil
 	}
