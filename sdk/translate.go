@@ -72,6 +72,8 @@ func (x *translations) read(c *hub.Ctx, in []byte) (t translation, err error) {
 			c.Collect = f.Bool()
 		case abi.TagCount:
 			c.Count = f.Bool()
+		case abi.TagRebuild:
+			c.Rebuild = f.Bool()
 		case abi.TagStatus:
 			c.Status = int(f.Uint())
 		case abi.TagHeader:

@@ -307,6 +307,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 		NoAuth: r.flag("no_auth"), Cooling: true, QuotaScope: r.text("quota_scope"), Region: r.text("region"),
 		DataPolicy: r.text("data_policy"), Passthrough: r.flag("passthrough_models"),
 		ForcedStream:   r.child("streaming").flag("forced") || r.child("streaming").text("non_stream") == "aggregate",
+		Sanitize:       r.child("capabilities").text("reasoning") == "think_tags",
 		EffortSuffixes: r.child("request_rules").strings("effort_suffixes"),
 		Origin:         o.from, byID: map[string]*Model{},
 	}
@@ -317,6 +318,9 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 		p.ModelsURL = c.ModelsList.URL
 		p.OnlyListed = c.Passthrough != nil && !*c.Passthrough
 		p.Cooling = c.Cooling == nil || *c.Cooling
+		if c.Sanitize != nil {
+			p.Sanitize = *c.Sanitize
+		}
 	}
 	if p.Kind == "" {
 		p.Kind = kindOf(p)

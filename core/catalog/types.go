@@ -42,6 +42,9 @@ type Provider struct {
 	Passthrough bool
 	// OnlyListed providers do not: the operator said so.
 	OnlyListed bool
+	// Sanitize answers for chat clients: they keep the fields of that API only, and
+	// reasoning between think tags becomes a field of its own.
+	Sanitize bool
 	// ForcedStream providers always stream upstream.
 	ForcedStream bool
 	// EffortSuffixes are model name endings that mean a reasoning effort.

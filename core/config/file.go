@@ -155,7 +155,8 @@ type Provider struct {
 	Tags          []string          `yaml:"tags"`
 	Meta          map[string]string `yaml:"meta"`
 	Passthrough   *bool             `yaml:"passthrough_models"`
-	Cooling       *bool             `yaml:"cooling"` // false: transient failures never cool its accounts
+	Sanitize      *bool             `yaml:"sanitize"` // true: answers for chat clients have that API's fields only, think tags are split off
+	Cooling       *bool             `yaml:"cooling"`  // false: transient failures never cool its accounts
 	ModelsList    ModelsList        `yaml:"models_list"`
 	Accounts      []Account         `yaml:"accounts"`
 	Models        []Model           `yaml:"models"`

@@ -32,15 +32,18 @@ func (r *Request) known(v cases.Value, path string, allowed ...string) {
 
 func (gemini) check(r *Request) {
 	v := r.JSON
+	known := []string{"contents", "systemInstruction", "system_instruction", "tools", "toolConfig", "tool_config", "safetySettings", "generationConfig", "cachedContent", "labels", "store"}
 	if r.Kind == "count" {
 		if inner, ok := v.Get("generateContentRequest"); ok {
-			v = inner
+			r.only(v, "", "generateContentRequest")
+			r.want(inner, "generate_content_request", "model", cases.String)
+			v, known = inner, append(known, "model")
 		}
 	}
 	if r.Stream && !strings.Contains(r.Query, "alt=sse") {
 		r.violate("streams are asked for with alt=sse here")
 	}
-	r.known(v, "", "contents", "systemInstruction", "system_instruction", "tools", "toolConfig", "tool_config", "safetySettings", "generationConfig", "cachedContent", "labels", "store")
+	r.known(v, "", known...)
 	contents := r.want(v, "", "contents", cases.Array)
 	if contents.Kind == cases.Array && len(contents.Items) == 0 {
 		r.violate("contents is not specified")

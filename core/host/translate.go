@@ -71,6 +71,7 @@ func (t *Translation) appendTo(w *abi.Writer, h hop, client bool) {
 	w.Flag(abi.TagStream, t.Stream)
 	w.Flag(abi.TagCollect, t.Collect && client)
 	w.Flag(abi.TagCount, t.Count)
+	w.Flag(abi.TagRebuild, t.Rebuild)
 	if t.Status != 0 && h.from != hubFormat {
 		w.U32(abi.TagStatus, uint32(t.Status))
 	}

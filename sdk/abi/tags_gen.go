@@ -135,6 +135,7 @@ const (
 	TagAuthKind     Tag = 0x0035 // str: kind of the credential: api_key, oauth, none
 	TagConfig       Tag = 0x0036 // json: configuration or provider profile
 	TagCount        Tag = 0x0038 // u8: 1 = a token-counting request
+	TagRebuild      Tag = 0x0039 // u8: 1 = write an answer anew although both sides speak one dialect
 	TagClientHeader Tag = 0x0037 // tlv: client header the executor may merge: Name, Value; repeated
 )
 

@@ -39,6 +39,10 @@ type Ctx struct {
 	// Count marks a token-counting request: output limits, thinking limits,
 	// stream and stop are left out of the translated body.
 	Count bool
+	// Rebuild writes an answer anew where both sides speak one dialect and it
+	// would otherwise keep its bytes: only fields of the dialect are left, and
+	// reasoning between think tags stands apart.
+	Rebuild bool
 
 	Blobs Blobs  // body tokens of Request and of a request body; nil = none
 	Nonce string // nonce of the body tokens; "" = full body

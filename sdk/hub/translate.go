@@ -35,12 +35,16 @@ func TranslateResponse(from, to Dialect, c *Ctx, dst, body []byte) ([]byte, *Res
 	if err != nil {
 		return dst, nil, err
 	}
-	if c.From == c.To {
+	if c.From == c.To && !c.rewrites() {
 		return append(dst, body...), r, nil
 	}
 	dst, err = to.AppendResponse(c, dst, r)
 	return dst, r, err
 }
+
+// rewrites tells whether an answer changes although both sides speak one dialect:
+// on request, or because tools were renamed on the way there.
+func (c *Ctx) rewrites() bool { return c.Rebuild || len(c.Names) > 0 }
 
 // Stream translates one stream. It is fed with upstream events and emits client
 // events; with [Ctx.Collect] it emits none and [Stream.Body] has the answer.
@@ -66,7 +70,7 @@ type Stream struct {
 // When both are the same, events pass unchanged and are only looked at for usage.
 func NewStream(from, to Dialect, c *Ctx) *Stream {
 	c.From, c.To = from.Name(), to.Name()
-	s := &Stream{ctx: c, to: to, dec: from.NewDecoder(c), same: c.From == c.To && !c.Collect}
+	s := &Stream{ctx: c, to: to, dec: from.NewDecoder(c), same: c.From == c.To && !c.Collect && !c.rewrites()}
 	switch {
 	case c.Collect:
 		s.col = NewCollector(c)

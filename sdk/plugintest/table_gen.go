@@ -70,6 +70,7 @@ var fields = []field{
 	{abi.TagAuthKind, "AuthKind", "str"},
 	{abi.TagConfig, "Config", "json"},
 	{abi.TagCount, "Count", "u8"},
+	{abi.TagRebuild, "Rebuild", "u8"},
 	{abi.TagClientHeader, "ClientHeader", "tlv"},
 	{abi.TagUsage, "Usage", "tlv"},
 	{abi.TagUsagePrompt, "UsagePrompt", "i64"},

@@ -49,9 +49,16 @@ func (a *attempt) answerDialect() string {
 }
 
 // verbatim reports whether an answer in a dialect goes to the client as it is:
-// it speaks that dialect, and no tool was renamed on the way there.
+// it speaks that dialect, no tool was renamed on the way there, and nothing has
+// to be cleaned up.
 func (a *attempt) verbatim(dialect string) bool {
-	return dialect == a.c.Dialect && len(a.request.names) == 0
+	return dialect == a.c.Dialect && len(a.request.names) == 0 && !a.sanitized(dialect)
+}
+
+// sanitized reports whether an answer is written anew for a chat client because
+// its provider mixes in what is not of that API.
+func (a *attempt) sanitized(dialect string) bool {
+	return a.t.Provider.Sanitize && dialect == "openai" && a.c.Dialect == "openai"
 }
 
 // streams reports whether the answer on the wire is a stream.
@@ -167,6 +174,7 @@ func (a *attempt) translation(from, to string, body []byte) host.Translation {
 	t := host.Translation{
 		From: from, To: to, Model: a.c.Model, Provider: a.t.Provider.ID, Body: body,
 		Request: clientRequest(a.c), Names: a.request.names, Status: a.status, Stream: a.c.Stream,
+		Rebuild: a.sanitized(from) && to == a.c.Dialect,
 	}
 	if a.c.Doc != nil && a.c.Doc.Blobs() > 0 {
 		t.Blobs = a.c.Doc

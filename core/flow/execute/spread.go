@@ -30,7 +30,7 @@ func (f *fixed) Close() { f.frames = nil }
 
 // spread serves a client that wants a stream from a whole answer.
 func (a *attempt) spread(body []byte, dialect string) *fault.Error {
-	if dialect != "openai" {
+	if dialect != "openai" || a.sanitized(dialect) {
 		out, err := a.c.Plugins.Response(a.c.Ctx, a.translation(dialect, "openai", body))
 		if err != nil {
 			return a.translationFault(err)
