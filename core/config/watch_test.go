@@ -82,7 +82,7 @@ func edit(t *testing.T, path, text string, timers chan chan time.Time) {
 		require.NoError(t, os.WriteFile(tmp, []byte(text), 0o600))
 		require.NoError(t, os.Rename(tmp, path))
 		return len(timers) > 0
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 func TestWatch(t *testing.T) {

@@ -31,7 +31,7 @@ func (w *world) stored(a answer) stored {
 		var err error
 		raw, err = w.ledger.Trace(context.Background(), a.header.Get("x-request-id"))
 		return err == nil
-	}, 5*time.Second, 2*time.Millisecond)
+	}, time.Minute, 2*time.Millisecond)
 	var s stored
 	require.NoError(w.t, json.Unmarshal(raw, &s))
 	require.NotNil(w.t, s.Record)
@@ -233,7 +233,7 @@ func TestReloadsWhileRequestsRun(t *testing.T) {
 	require.Positive(t, served[0].Load())
 	require.Positive(t, served[1].Load())
 	for i, side := range []string{"oai", "ant"} {
-		require.Eventually(t, func() bool { return int64(w.ledger.Tokens("side:"+side, "day")) == served[i].Load() }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return int64(w.ledger.Tokens("side:"+side, "day")) == served[i].Load() }, time.Minute, time.Millisecond)
 	}
 	t.Logf("%d requests during 1000 reloads", served[0].Load()+served[1].Load())
 }

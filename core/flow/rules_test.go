@@ -325,7 +325,7 @@ func TestTraceIsKeptWithTheRow(t *testing.T) {
 		var err error
 		trace, err = w.ledger.Trace(context.Background(), id)
 		return err == nil
-	}, 5*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	require.Contains(t, string(trace), `"candidates":["oai/fake-model","ant/fake-model"]`)
 	require.Contains(t, string(trace), `"record"`)
 	require.NotContains(t, string(trace), "key-oai-a")

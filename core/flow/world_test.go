@@ -268,7 +268,7 @@ func (w *world) row(id string) *ledger.Entry {
 		var err error
 		e, err = w.ledger.Get(context.Background(), id)
 		return err == nil
-	}, 5*time.Second, 5*time.Millisecond, "no row for "+id)
+	}, time.Minute, 5*time.Millisecond, "no row for "+id)
 	return e
 }
 

@@ -67,7 +67,7 @@ func (h *hand) asleep(t testing.TB, n int) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return len(h.sleepers) == n
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func fresh() (*Health, *hand) {
@@ -259,12 +259,12 @@ func TestLimiterGapAndOrder(t *testing.T) {
 			done(-1)
 		})
 		h.asleep(t, i)
-		require.Eventually(t, func() bool { v := x.Limits.View("s"); return v.Queued+v.Done == i+1 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { v := x.Limits.View("s"); return v.Queued+v.Done == i+1 }, time.Minute, time.Millisecond)
 	}
 	for i := range 3 {
 		h.advance(200 * time.Millisecond)
 		h.asleep(t, 2-i)
-		require.Eventually(t, func() bool { return x.Limits.View("s").Done == i+2 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return x.Limits.View("s").Done == i+2 }, time.Minute, time.Millisecond)
 	}
 	wg.Wait()
 	require.Equal(t, []time.Duration{0, 200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond}, starts)

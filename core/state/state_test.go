@@ -334,7 +334,7 @@ func TestWriter(t *testing.T) {
 	for i := range 200 { // more than Max: flushed without waiting for the tick
 		w.Put(state.Key("n", string(rune('a'+i%26)), string(rune('a'+i/26))), []byte("x"), 0)
 	}
-	require.Eventually(t, func() bool { return get("1/n/a/a") == "x" }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return get("1/n/a/a") == "x" }, time.Minute, time.Millisecond)
 	w.Put("1/last", []byte("x"), 0)
 	require.NoError(t, w.Close())
 	require.NoError(t, w.Close())

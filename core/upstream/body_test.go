@@ -135,7 +135,7 @@ func TestBrokenAnswers(t *testing.T) {
 				c.pool.mu.Lock()
 				defer c.pool.mu.Unlock()
 				return len(c.pool.all) == 0
-			}, time.Second, time.Millisecond, "the connection is gone")
+			}, time.Minute, time.Millisecond, "the connection is gone")
 		})
 	}
 }
@@ -197,7 +197,7 @@ func TestContentCodings(t *testing.T) {
 					return len(h.idle) == 1
 				}
 				return false
-			}, time.Second, time.Millisecond, "the connection is kept")
+			}, time.Minute, time.Millisecond, "the connection is kept")
 		})
 	}
 }

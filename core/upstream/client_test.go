@@ -285,7 +285,7 @@ func TestCancel(t *testing.T) {
 					client.pool.mu.Lock()
 					defer client.pool.mu.Unlock()
 					return len(client.pool.all) == 0
-				}, time.Second, time.Millisecond)
+				}, time.Minute, time.Millisecond)
 			})
 		}
 	}
@@ -341,16 +341,16 @@ func TestCloseKeepsConnectionsThatEnd(t *testing.T) {
 		resp.Close()
 	}
 	read("/done")
-	require.Eventually(t, func() bool { return idle() == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return idle() == 1 }, time.Minute, time.Millisecond)
 	read("/late")
 	next <- struct{}{}
-	require.Eventually(t, func() bool { return idle() == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return idle() == 1 }, time.Minute, time.Millisecond)
 	read("/endless")
 	require.Eventually(t, func() bool {
 		client.pool.mu.Lock()
 		defer client.pool.mu.Unlock()
 		return len(client.pool.all) == 0
-	}, time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // TestStaleConnection: the server closes idle connections; the client notices,
@@ -435,7 +435,7 @@ func TestPoolBounds(t *testing.T) {
 		one.pool.mu.Lock()
 		defer one.pool.mu.Unlock()
 		return len(one.pool.all) == 1
-	}, time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	req := get(slow.URL)
 	req.Timeouts.Connect = 30 * time.Millisecond
 	_, err := one.Do(context.Background(), req)
@@ -453,7 +453,7 @@ func TestIdleConnectionsExpire(t *testing.T) {
 		client.pool.mu.Lock()
 		defer client.pool.mu.Unlock()
 		return len(client.pool.all) == 0 && len(client.pool.hosts) == 0
-	}, time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 func TestClosedClient(t *testing.T) {

@@ -162,7 +162,7 @@ func TestWatcherSeesAClientLeave(t *testing.T) {
 	}
 	stop()
 	require.Empty(t, wrong)
-	require.Eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return !w.running }, 2*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return !w.running }, time.Minute, 10*time.Millisecond)
 	got := make([]byte, 9)
 	_, err = io.ReadFull(stayServer, got)
 	require.NoError(t, err)
