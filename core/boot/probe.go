@@ -119,7 +119,15 @@ func (d *desk) ask(ctx context.Context, p *catalog.Provider, a *account.Account,
 		return reply{}, err
 	}
 	defer lease.Release()
-	return d.send(ctx, p, a, planned.Send, lease.Secret, body)
+	r, err := d.send(ctx, p, a, planned.Send, lease.Secret, body)
+	secrets := host.Conceal(lease.Secrets()...) // providers quote what they refuse
+	if e := fault.As(err); e != nil {
+		e.Message = secrets.Text(e.Message)
+	}
+	if r.status >= 300 {
+		r.body = []byte(secrets.Text(string(r.body)))
+	}
+	return r, err
 }
 
 func (d *desk) send(ctx context.Context, p *catalog.Provider, a *account.Account, plan *host.Plan, secrets host.Secrets, body []byte) (reply, error) {

@@ -311,7 +311,7 @@ func (a *attempt) fail(e *fault.Error, streamed bool) policy.Decision {
 		secrets := a.secrets()
 		env.Err.Headers = headerMap(a.resp.Header)
 		for name, v := range env.Err.Headers {
-			env.Err.Headers[name] = withoutSecrets(v, secrets)
+			env.Err.Headers[name] = secrets.Text(v)
 		}
 	}
 	view := a.l.s.Health.Breakers.View(a.t.Provider.ID)

@@ -5,18 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
-)
-
-const (
-	redacted = "****"
-	// minSecret is the length below which a text is too common to be searched
-	// for: replacing it would tell more than it hides.
-	minSecret = 6
-	// minQuoted is how many leading characters of a secret give it away.
-	minQuoted = 12
 )
 
 // redact takes the secrets of the attempt out of a failure: providers quote the
@@ -25,13 +15,13 @@ const (
 func (a *attempt) redact(e *fault.Error) {
 	secrets := a.secrets()
 	for _, text := range [...]*string{&e.Message, &e.Param, &e.ProviderCode, &e.ProviderType} {
-		*text = withoutSecrets(*text, secrets)
+		*text = secrets.Text(*text)
 	}
 	if e.Cause == nil {
 		return
 	}
 	if was := e.Cause.Error(); was != "" {
-		if now := withoutSecrets(was, secrets); now != was {
+		if now := secrets.Text(was); now != was {
 			e.Cause = redactedError{now, e.Cause}
 		}
 	}
@@ -51,27 +41,16 @@ func (e redactedError) Is(target error) bool { return e.cause == target }
 // failure.
 func (a *attempt) redactPayload(payload []byte) []byte {
 	was := string(payload)
-	if now := withoutSecrets(was, a.secrets()); now != was {
+	if now := a.secrets().Text(was); now != was {
 		return []byte(now)
 	}
 	return payload
 }
 
-// secrets are all texts of this attempt that nobody but the provider may see, in
-// every form in which they can turn up, the longest first.
-func (a *attempt) secrets() []string {
+// secrets are all texts of this attempt that nobody but the provider may see.
+func (a *attempt) secrets() host.Concealed {
 	var list []string
-	add := func(s string) {
-		if len(s) < minSecret {
-			return
-		}
-		quoted := doc.Quote(nil, s)
-		for _, form := range [...]string{s, string(quoted[1 : len(quoted)-1]), url.QueryEscape(s), url.PathEscape(s)} {
-			if !slices.Contains(list, form) {
-				list = append(list, form)
-			}
-		}
-	}
+	add := func(s string) { list = append(list, s) }
 	for _, s := range a.lease.Secrets() {
 		add(s)
 	}
@@ -88,8 +67,7 @@ func (a *attempt) secrets() []string {
 	for _, u := range append(slices.Clone(node.BaseURLs), a.proxies()...) {
 		addURL(u, add)
 	}
-	slices.SortFunc(list, func(x, y string) int { return len(y) - len(x) })
-	return list
+	return host.Conceal(list...)
 }
 
 // addSent adds what a request authenticates with: encoded pairs as they are
@@ -136,44 +114,4 @@ func secretQuery(name string) bool {
 // proxies are the proxies that the attempt may have gone through.
 func (a *attempt) proxies() []string {
 	return []string{a.lease.Account().Proxy, a.t.Provider.Proxy, a.c.Snapshot.Config.File.Upstream.Proxy}
-}
-
-// withoutSecrets replaces the secrets in a text, whole or cut off; the longest
-// must come first.
-func withoutSecrets(text string, secrets []string) string {
-	for _, s := range secrets {
-		if len(text) < minSecret {
-			break
-		}
-		text = strings.ReplaceAll(text, s, redacted)
-		if len(s) >= minQuoted+4 {
-			text = withoutQuoted(text, s)
-		}
-	}
-	return text
-}
-
-// withoutQuoted replaces a secret of which a text quotes the first characters,
-// and behind a mask perhaps the last.
-func withoutQuoted(text, secret string) string {
-	head, tail := secret[:minQuoted], secret[len(secret)-4:]
-	if !strings.Contains(text, head) {
-		return text
-	}
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(text, head)
-		b.WriteString(before)
-		if !ok {
-			return b.String()
-		}
-		b.WriteString(redacted)
-		for i := minQuoted; i < len(secret) && rest != "" && rest[0] == secret[i]; i++ {
-			rest = rest[1:]
-		}
-		if masked := strings.TrimLeft(rest, "*.…•"); len(masked) < len(rest) && strings.HasPrefix(masked, tail) {
-			rest = masked[len(tail):]
-		}
-		text = rest
-	}
 }
