@@ -174,3 +174,29 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// What makes the keys of an installation its own: the check digits follow from
+// its secret, the machine part from its salt.
+func TestKeysBelongToAnInstallation(t *testing.T) {
+	s, h := state.NewMemory(nil), newHand()
+	defer s.Close()
+	secret, _, err := openKeys(t, s, h).Create(t.Context(), Key{Name: "a"})
+	require.NoError(t, err)
+	other := func(edit func(*KeysOptions)) string {
+		text, _, err := openKeys(t, state.NewMemory(nil), h, edit).Create(t.Context(), Key{Name: "a"})
+		require.NoError(t, err)
+		return text
+	}
+	part := func(text string) string { return strings.Split(text, "-")[1] }
+	salted := other(func(o *KeysOptions) { o.MachineSalt = "another" })
+	require.NotEqual(t, part(secret), part(salted))
+	require.Equal(t, part(secret), part(other(func(o *KeysOptions) { o.Secret = "another-secret-of-it" })))
+
+	mistaken := secret[:len(secret)-8] + "00000000"
+	_, err = openKeys(t, s, h).Verify(mistaken)
+	require.ErrorContains(t, err, "mistyped", "the digits do not follow from the secret")
+	_, err = openKeys(t, state.NewMemory(nil), h, func(o *KeysOptions) { o.Secret = "another-secret-of-it" }).Verify(secret)
+	require.ErrorContains(t, err, "mistyped", "a key of the same machine, made with another secret")
+	_, err = openKeys(t, state.NewMemory(nil), h).Verify(secret)
+	require.NotContains(t, err.Error(), "mistyped", "well written, but unknown here")
+}
