@@ -172,6 +172,41 @@ func TestSaysThatPluginsAreMissing(t *testing.T) {
 	require.Equal(t, 200, status)
 }
 
+// A provider goes with the plugin that brought it, though the file still names it: the rest serves on, commands work,
+// and a start from there on is refused with the places.
+func TestPluginOfTheFileGoes(t *testing.T) {
+	needsPlugins(t)
+	s := newSite(t, "providers: {acme: {accounts: [{name: a, api_key: k}]}}\ncombos: {daily: {models: [acme/m1, demo/echo]}}\n")
+	pack := filepath.Join(s.dir, "plugins", "acme.provider.yaml")
+	require.NoError(t, os.Mkdir(filepath.Dir(pack), 0o755))
+	require.NoError(t, os.WriteFile(pack, []byte("id: acme\nformat: openai\nbase_url: https://acme.example/v1\nmodels: [{id: m1}]\n"), 0o600))
+	gw := s.start()
+	models := func() string { _, body := get(t, gw.URL()+"/v1/models?full=1"); return body }
+	require.Contains(t, models(), "acme/m1")
+
+	require.NoError(t, os.Remove(pack))
+	require.Eventually(t, func() bool { return !strings.Contains(models(), "acme/m1") }, time.Minute, 50*time.Millisecond, s.err)
+	require.Contains(t, s.err.String(), s.path()+`:3:13: unknown provider \"acme\"`)
+	require.Len(t, gw.Status().Problems, 2)
+	status, body := post(t, gw.URL()+"/v1/chat/completions", `{"model":"acme/m1","messages":[{"role":"user","content":"Hello"}]}`)
+	require.Equal(t, 404, status, body)
+	for _, model := range []string{"demo/echo", "daily"} {
+		status, body = post(t, gw.URL()+"/v1/chat/completions", `{"model":"`+model+`","messages":[{"role":"user","content":"Hello"}]}`)
+		require.Equal(t, 200, status, body)
+	}
+	require.NoError(t, gw.Shutdown(t.Context()))
+
+	desk, release, err := boot.OpenDesk(t.Context(), s.options())
+	require.NoError(t, err)
+	_, err = desk.Keys(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, release())
+	_, err = boot.Start(t.Context(), s.options())
+	var refused *boot.ConfigError
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Problems, 2)
+}
+
 const denyAll = "policies:\n  gate:\n    - {id: closed, deny: The gateway is closed}\n"
 
 // A good edit decides the next request; a bad one is reported with its place and changes nothing.

@@ -63,13 +63,14 @@ func (d *desk) configure(ctx context.Context) []fault.Diagnostic {
 	return d.refresh(ctx)
 }
 
-// refresh builds the catalogue anew and tells the pool.
+// refresh builds the catalogue anew and tells the pool. Names that lead nowhere, perhaps to plugins that were not
+// loaded, keep no command from its work.
 func (d *desk) refresh(ctx context.Context) []fault.Diagnostic {
 	set, problems, _ := loadPolicy(d.config(), nil)
 	if set == nil {
 		return problems
 	}
-	cat, problems := d.derive(ctx, d.config(), set)
+	cat, problems := d.derive(ctx, d.config(), set, true)
 	if cat == nil {
 		return problems
 	}

@@ -92,7 +92,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g.reloading.Lock()
-	problems = g.apply(ctx, conf)
+	problems = g.apply(ctx, &edition{conf: conf})
 	g.reloading.Unlock()
 	if len(problems) > 0 {
 		return nil, &ConfigError{problems}

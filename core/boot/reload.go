@@ -23,6 +23,8 @@ type edition struct {
 	policy   *policy.Set
 	catalog  *catalog.Catalog
 	snapshot *flow.Snapshot
+	partial  bool               // names that lead nowhere are left out
+	gone     []fault.Diagnostic // those
 }
 
 // reloader brings one component to a new edition. Those that only compute have no undo; those that change
@@ -79,9 +81,13 @@ func (g *Gateway) ruleFailed(e policy.RuleError) {
 		slog.Int64("failures", e.Count), slog.String("error", e.Message))
 }
 
-func (g *Gateway) upCatalog(ctx context.Context, e *edition) (problems []fault.Diagnostic) {
-	e.catalog, problems = g.derive(ctx, e.conf, e.policy)
-	return problems
+func (g *Gateway) upCatalog(ctx context.Context, e *edition) []fault.Diagnostic {
+	cat, problems := g.derive(ctx, e.conf, e.policy, e.partial)
+	if cat == nil {
+		return problems
+	}
+	e.catalog, e.gone = cat, problems
+	return nil
 }
 
 func (g *Gateway) upSnapshot(_ context.Context, e *edition) []fault.Diagnostic {
@@ -110,11 +116,11 @@ func (g *Gateway) upBounds(_ context.Context, e *edition) []fault.Diagnostic {
 	return nil
 }
 
-// apply brings everything to a configuration: the new comes up completely, then one pointer is swapped. With
-// problems everything stays as it was.
-func (g *Gateway) apply(ctx context.Context, conf *config.Snapshot) []fault.Diagnostic {
+// apply brings everything to the configuration of the next edition: it comes up completely, then one pointer is
+// swapped. With problems everything stays as it was.
+func (g *Gateway) apply(ctx context.Context, next *edition) []fault.Diagnostic {
 	start := time.Now()
-	old, next := g.edition.Load(), &edition{conf: conf}
+	old, conf := g.edition.Load(), next.conf
 	list := g.reloaders()
 	for i, r := range list {
 		began := time.Now()
@@ -138,6 +144,10 @@ func (g *Gateway) apply(ctx context.Context, conf *config.Snapshot) []fault.Diag
 	g.catalog.Store(next.catalog)
 	g.flow.Swap(next.snapshot)
 	g.problems.Store(nil)
+	if len(next.gone) > 0 {
+		g.problems.Store(&next.gone)
+		warn(g.log, "left out", next.gone)
+	}
 	g.reloaded.Store(&start)
 	g.metrics.good.Set(1)
 	if old != nil {
@@ -215,7 +225,7 @@ func (g *Gateway) reread(ctx context.Context) error {
 		g.refused("config", problems)
 		return &ConfigError{problems}
 	}
-	if problems := g.apply(ctx, conf); len(problems) > 0 {
+	if problems := g.apply(ctx, &edition{conf: conf}); len(problems) > 0 {
 		return &ConfigError{problems}
 	}
 	return nil
@@ -235,7 +245,8 @@ func (g *Gateway) follow(ctx context.Context) {
 			g.reloading.Unlock()
 		case <-g.replugged:
 			g.reloading.Lock()
-			g.apply(ctx, g.config())
+			// A plugin that went takes along what it brought, not the rest.
+			g.apply(ctx, &edition{conf: g.config(), partial: true})
 			g.reloading.Unlock()
 		}
 	}

@@ -204,13 +204,14 @@ func waitPlugins(ctx context.Context, h *host.Host) error {
 	}
 }
 
-// derive builds the catalogue that a configuration, the plugins and the store make together.
-func (s *system) derive(ctx context.Context, snap *config.Snapshot, set *policy.Set) (*catalog.Catalog, []fault.Diagnostic) {
+// derive builds the catalogue that a configuration, the plugins and the store make together; see
+// catalog.Inputs.Partial.
+func (s *system) derive(ctx context.Context, snap *config.Snapshot, set *policy.Set, partial bool) (*catalog.Catalog, []fault.Diagnostic) {
 	stored, err := s.repo.Load(ctx)
 	if err != nil {
 		return nil, []fault.Diagnostic{{Message: "the stored catalogue cannot be read: " + err.Error()}}
 	}
-	in := catalog.Inputs{Config: snap.File, Stored: stored, Classic: isClassic(set)}
+	in := catalog.Inputs{Config: snap.File, Stored: stored, Classic: isClassic(set), Partial: partial}
 	if s.plugins != nil {
 		in.Plugins = pluginProviders(s.plugins.Parts())
 	}

@@ -56,7 +56,7 @@ func (b *builder) alias(name string, a config.Alias) {
 	}
 	if prefix, _, found := strings.Cut(a.Target, "/"); found && !strings.Contains(prefix, "$") &&
 		b.cat.names[prefix] == nil && !b.declared(a.Target) {
-		b.problem(a.Pos, "alias %q: there is no provider %q", name, prefix)
+		b.missing(a.Pos, "alias %q: there is no provider %q", name, prefix)
 		return
 	}
 	if isPattern(name) {

@@ -41,6 +41,7 @@ type builder struct {
 	order []string
 	meta  map[string]*origin
 	diags []fault.Diagnostic
+	fatal bool // some diagnostic is about more than a name that leads nowhere
 }
 
 // origin is where a provider comes from and what is not part of its profile.
@@ -49,8 +50,8 @@ type origin struct {
 	conf *config.Provider // of the file or the store; nil otherwise
 }
 
-// Build merges the sources. The catalogue is nil if and only if there are
-// diagnostics.
+// Build merges the sources. With diagnostics the catalogue is nil, unless they
+// are only about names that lead nowhere and in.Partial allows those.
 func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	data, err := builtin()
 	if err != nil {
@@ -66,20 +67,27 @@ func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	b.providers()
 	b.vendorPrices()
 	b.index()
+	if f := b.cat.fallback; f != "" && b.cat.names[f] == nil {
+		b.missing(config.Pos{}, "routing.default_provider: there is no provider %q", f)
+		b.cat.fallback = ""
+	}
 	b.addAliases()
 	b.addCombos()
 	b.addChains()
 	b.addMedia(data)
-	if f := b.cat.fallback; f != "" && b.cat.names[f] == nil {
-		b.problem(config.Pos{}, "routing.default_provider: there is no provider %q", f)
-	}
-	if len(b.diags) > 0 {
+	if b.fatal || len(b.diags) > 0 && !in.Partial {
 		return nil, b.diags
 	}
-	return b.cat, nil
+	return b.cat, b.diags
 }
 
 func (b *builder) problem(p config.Pos, format string, args ...any) {
+	b.missing(p, format, args...)
+	b.fatal = true
+}
+
+// missing reports a name that leads nowhere.
+func (b *builder) missing(p config.Pos, format string, args ...any) {
 	b.diags = append(b.diags, b.in.Config.At(p, fmt.Sprintf(format, args...)))
 }
 
@@ -195,7 +203,7 @@ func (b *builder) configure(data *dataset, id string, c *config.Provider, from s
 	r := b.raws[id]
 	if r == nil {
 		if c.Dialect == "" {
-			b.problem(c.Pos, "unknown provider %q; a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)", id)
+			b.missing(c.Pos, "unknown provider %q: no plugin brings it, and a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)", id)
 			return
 		}
 		if len(c.BaseURLs) == 0 {

@@ -538,7 +538,7 @@ pricing: {override: {anthropic: {claude-3-5-sonnet-20241022: {output: 99, long_c
 
 func TestProviderProblems(t *testing.T) {
 	require.Equal(t, []string{
-		`2:3: unknown provider "opnai"; a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)`,
+		`2:3: unknown provider "opnai": no plugin brings it, and a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)`,
 		`3:3: provider "lab" needs base_urls`,
 		`5:3: provider "both" is declared here and in the data directory; remove one of them`,
 		`4:3: the prefix "cc" of provider "clash" is already a name of provider "clash"`,
@@ -701,4 +701,38 @@ func BenchmarkBuild(b *testing.B) {
 			b.Fatal(d)
 		}
 	}
+}
+
+// What names a provider that is gone is left out and reported; the rest is there.
+func TestPartial(t *testing.T) {
+	in := Inputs{Partial: true, Config: parse(t, `
+providers: {acme: {accounts: [{name: a, api_key: k}]}}
+routing: {default_provider: acme}
+aliases: {fast: acme/large, other: cc/claude-sonnet-4-5}
+combos:
+  half: {models: [acme/large, cc/claude-sonnet-4-5]}
+  none: {models: [acme/large]}
+  outer: {models: [none, half]}
+`)}
+	cat, diags := Build(in)
+	require.NotNil(t, cat)
+	require.Len(t, diags, 6)
+	require.Contains(t, diags[0].Message, `unknown provider "acme"`)
+	for name, found := range map[string]bool{"fast": false, "none": false, "acme/large": false, "other": true, "half": true, "outer": true} {
+		res, err := cat.Resolve(Query{Model: name})
+		require.Equal(t, found, err == nil, name)
+		if found {
+			require.Len(t, res.Targets, 1, name)
+		}
+	}
+	in.Partial = false
+	cat, strict := Build(in)
+	require.Nil(t, cat)
+	require.Equal(t, diags, strict)
+
+	in.Partial = true
+	in.Config = parse(t, "combos: {bad name: {models: [cc/x]}}\n")
+	cat, diags = Build(in)
+	require.Nil(t, cat, "other problems are as serious as ever")
+	require.Len(t, diags, 1)
 }

@@ -45,18 +45,15 @@ func (b *builder) addCombos() {
 			b.combo(name, combo, "file")
 		}
 	}
-	names := slices.Sorted(maps.Keys(b.cat.combos))
 	sound := true
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(b.cat.combos)) {
 		sound = b.walk(b.cat.combos[name], []string{name}) && sound
-		for _, m := range b.cat.combos[name].Members {
-			sound = b.member(b.cat.combos[name], m) && sound
-		}
 	}
+	b.dropMembers()
 	if !sound {
 		return
 	}
-	for _, name := range names {
+	for name := range b.cat.combos {
 		if b.fixed(b.cat.combos[name]) {
 			b.cat.expanded[name] = b.cat.expand(b.cat.combos[name], nil)
 		}
@@ -128,7 +125,24 @@ func (b *builder) walk(c *Combo, path []string) bool {
 	return true
 }
 
-// member refuses names that mean nothing.
+// dropMembers leaves out the members that lead nowhere, and combos without
+// members, which may be members themselves.
+func (b *builder) dropMembers() {
+	for again := true; again; {
+		again = false
+		for _, name := range slices.Sorted(maps.Keys(b.cat.combos)) {
+			c := b.cat.combos[name]
+			members := slices.DeleteFunc(slices.Clone(c.Members), func(m config.ComboMember) bool { return !b.member(c, m) })
+			if len(members) == 0 {
+				delete(b.cat.combos, name)
+				again = true
+			}
+			c.Members = members
+		}
+	}
+}
+
+// member reports names that lead nowhere.
 func (b *builder) member(c *Combo, m config.ComboMember) bool {
 	name := m.Model
 	pos := m.Pos
@@ -145,7 +159,7 @@ func (b *builder) member(c *Combo, m config.ComboMember) bool {
 	}
 	if prefix, id, found := strings.Cut(name, "/"); found {
 		if b.cat.names[prefix] == nil || id == "" {
-			b.problem(pos, "combo %q: there is no provider %q", c.Name, prefix)
+			b.missing(pos, "combo %q: there is no provider %q", c.Name, prefix)
 			return false
 		}
 		return true
@@ -153,7 +167,7 @@ func (b *builder) member(c *Combo, m config.ComboMember) bool {
 	if len(b.cat.bare[name]) > 0 || len(b.cat.bare[base]) > 0 || b.cat.fallback != "" {
 		return true
 	}
-	b.problem(pos, "combo %q: there is no model, alias or combo %q", c.Name, name)
+	b.missing(pos, "combo %q: there is no model, alias or combo %q", c.Name, name)
 	return false
 }
 

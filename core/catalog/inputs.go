@@ -15,6 +15,10 @@ type Inputs struct {
 	// Classic selects the older rules: specificity of wildcards by score, and
 	// bare names by the catalogue alone, openai first, several others an error.
 	Classic bool
+	// Partial builds what can be built when a name leads nowhere (the plugin
+	// that brought it is gone, or plugins are not loaded): what says the name
+	// is left out and reported.
+	Partial bool
 }
 
 // PluginProvider is a provider as a plugin's manifest declares it.
