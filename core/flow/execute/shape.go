@@ -9,6 +9,7 @@ import (
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/sdk/hub"
+	"github.com/omniroute/omniroute/sdk/hub/caps"
 )
 
 // shape is what rules change in a request on its way to one target. Taking
@@ -17,12 +18,13 @@ type shape struct {
 	think  policy.ThinkOp
 	system []policy.SystemText
 	fit    int // tokens that the target takes; 0 = no trimming
+	model  caps.Model
 }
 
 // shapeFor asks the thinking, system and context rules about a target.
 func (s *Stage) shapeFor(c *call.Call, t *call.Target) (*shape, *fault.Error) {
 	set, env := c.Snapshot.Policy, &c.Env.TargetEnv
-	sh := &shape{think: set.Thinking(env, c.Trace), system: set.System(env, c.Trace)}
+	sh := &shape{think: set.Thinking(env, c.Trace), system: set.System(env, c.Trace), model: caps.Default().Lookup(t.Upstream)}
 	if sh.think.Op == "keep" || sh.think.Op == "" {
 		sh.think = suffixThinking(c.Resolution)
 	}
@@ -99,7 +101,7 @@ func (sh *shape) strip(c *call.Call) []byte {
 func (sh *shape) apply(c *call.Call, body []byte) ([]byte, *fault.Error) {
 	switch sh.think.Op {
 	case "budget", "effort":
-		body = withThinking(body, sh.think)
+		body = withRoom(withThinking(body, sh.think), sh.think, sh.model)
 	case "strip":
 		body, _ = doc.Delete(nil, body, "reasoning_effort")
 		body, _ = doc.Delete(nil, body, extension, "thinking")
@@ -111,6 +113,36 @@ func (sh *shape) apply(c *call.Call, body []byte) ([]byte, *fault.Error) {
 		return trim(c, body, sh.fit)
 	}
 	return body, nil
+}
+
+const (
+	probeTokens   = 256  // limits below are those of probes, which stay as they are
+	answerTokens  = 8192 // room for the answer beside the thinking
+	minimumBudget = 1024 // least budget a Claude model takes
+)
+
+// withRoom raises a client's output limit that leaves no room beside the budget which
+// a rule or a model suffix asks for. Only Claude models that think by budget count the
+// thinking against the limit; what the client asked for itself is lowered instead, by
+// the translator.
+func withRoom(request []byte, op policy.ThinkOp, model caps.Model) []byte {
+	budget := int64(op.Budget)
+	if op.Op == "effort" {
+		budget = caps.Budget(op.Effort)
+	}
+	limit, ok := doc.Int(request, "max_tokens")
+	if model.Family != "claude" || model.Thinking != caps.ThinkBudget || budget <= 0 || !ok || limit < probeTokens {
+		return request
+	}
+	if budget = max(budget, minimumBudget); limit > budget {
+		return request
+	}
+	room := min(budget+answerTokens, model.Ceiling)
+	if room <= limit {
+		return request
+	}
+	body, _ := doc.Set(nil, request, strconv.AppendInt(nil, room, 10), "max_tokens")
+	return body
 }
 
 // withThinking writes a reasoning wish into the hub form: exactly, and as the

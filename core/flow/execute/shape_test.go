@@ -10,6 +10,7 @@ import (
 	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/sdk/hub/caps"
 )
 
 func TestWithSystemKeepsWhatIsThere(t *testing.T) {
@@ -45,6 +46,28 @@ func TestWithThinkingWritesTheWish(t *testing.T) {
 		{policy.ThinkOp{Op: "effort", Effort: "auto"}, `{"messages":[],"x_omni":{"thinking":{"mode":"auto"}}}`},
 	} {
 		require.JSONEq(t, c.want, string(withThinking(base, c.op)))
+	}
+}
+
+func TestRuledThinkingGetsRoomOnClaude(t *testing.T) {
+	for _, c := range []struct {
+		model, in, op, want string
+		budget              int
+	}{
+		{"claude-sonnet-4-5", `{"max_tokens":4000}`, "budget", `{"max_tokens":18192}`, 10000},
+		{"claude-sonnet-4-5", `{"max_tokens":20000}`, "budget", `{"max_tokens":20000}`, 10000},
+		{"claude-opus-4-1", `{"max_tokens":4000}`, "budget", `{"max_tokens":32000}`, 31000},
+		{"claude-sonnet-4-5", `{"max_tokens":1000}`, "high", `{"max_tokens":32768}`, 0},
+		{"claude-sonnet-4-5", `{"max_tokens":255}`, "budget", `{"max_tokens":255}`, 10000},
+		{"claude-sonnet-4-5", `{}`, "budget", `{}`, 10000},
+		{"claude-opus-4-6", `{"max_tokens":4000}`, "budget", `{"max_tokens":4000}`, 10000},
+		{"gpt-5", `{"max_tokens":4000}`, "budget", `{"max_tokens":4000}`, 10000},
+	} {
+		op := policy.ThinkOp{Op: "budget", Budget: c.budget}
+		if c.budget == 0 {
+			op = policy.ThinkOp{Op: "effort", Effort: c.op}
+		}
+		require.Equal(t, c.want, string(withRoom([]byte(c.in), op, caps.Default().Lookup(c.model))), c.model+c.in)
 	}
 }
 
