@@ -127,8 +127,8 @@ func forbiddenInCore(from, imp string) string {
 	switch {
 	case imp == "encoding/json":
 		return "core speaks JSON through github.com/goccy/go-json and core/doc"
-	case within(imp, "sdk") && !slices.Contains([]string{"sdk/abi", "sdk/hub"}, imp):
-		return "core shares only sdk/abi and sdk/hub with plugins"
+	case within(imp, "sdk") && !slices.Contains([]string{"sdk/abi", "sdk/hub", "sdk/hub/caps"}, imp):
+		return "core shares only sdk/abi, sdk/hub and its model table with plugins"
 	case within(imp, "plugins") && imp != "plugins/bundle":
 		return "core knows plugins only as WebAssembly"
 	case ours == "":
