@@ -170,6 +170,9 @@ func TestSaysThatPluginsAreMissing(t *testing.T) {
 	require.Contains(t, s.err.String(), "make plugins")
 	status, _ := get(t, gw.URL()+"/healthz")
 	require.Equal(t, 200, status)
+	status, body := post(t, gw.URL()+"/v1/messages", `{"model":"demo/echo","max_tokens":9,"messages":[{"role":"user","content":"Hello"}]}`)
+	require.Equal(t, 502, status, body)
+	require.Contains(t, body, "No plugin serves provider demo")
 }
 
 // A provider goes with the plugin that brought it, though the file still names it: the rest serves on, commands work,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -79,7 +80,9 @@ type Error struct {
 func (e *Error) Error() string {
 	s := string(e.Code) + ": " + e.Message
 	if e.Cause != nil {
-		s += ": " + e.Cause.Error()
+		if cause := e.Cause.Error(); !strings.HasSuffix(s, cause) { // often the message is the cause's
+			s += ": " + cause
+		}
 	}
 	return s
 }

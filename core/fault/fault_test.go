@@ -46,6 +46,10 @@ func TestCatalogue(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
+	said := errors.New("line 1")
+	require.EqualError(t, Wrap(InvalidBody, said, "line 1"), "VALID_001: line 1", "a cause that was said is not said again")
+	require.EqualError(t, Wrap(InvalidBody, said), "VALID_001: Invalid request body: line 1")
+
 	cause := errors.New("boom")
 	e := Wrap(Database, cause, "could not read")
 	require.EqualError(t, e, "INTERNAL_002: could not read: boom")

@@ -55,7 +55,7 @@ func (a *attempt) run() *fault.Error {
 	}
 	var ok bool
 	if a.executor, ok = a.c.Plugins.Executor(a.t.Provider.Executor); !ok {
-		return fault.Newf(fault.ProviderUnknown, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.t.Provider.Executor)
+		return fault.Newf(fault.PluginTrap, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.t.Provider.Executor)
 	}
 	if a.l.request == nil {
 		made, err := a.l.s.prepare(a.c, a.t)

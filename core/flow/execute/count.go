@@ -95,7 +95,7 @@ func (s *Stage) counted(c *call.Call) (n int64, header []abi.Header) {
 func (a *attempt) count(member string) (int64, *fault.Error) {
 	var ok bool
 	if a.executor, ok = a.c.Plugins.Executor(a.t.Provider.Executor); !ok {
-		return 0, fault.Newf(fault.ProviderUnknown, "No plugin serves provider %s", a.t.Provider.ID)
+		return 0, fault.Newf(fault.PluginTrap, "No plugin serves provider %s", a.t.Provider.ID)
 	}
 	r := &request{dialect: a.t.Dialect, same: a.t.Dialect == a.c.Dialect}
 	a.request = r
