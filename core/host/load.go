@@ -282,8 +282,8 @@ func (h *Host) describe(ctx context.Context, wasm []byte) ([]byte, error) {
 	return i.describe()
 }
 
-// Pack returns a module with its manifest as a custom section: what the module
-// says of itself when it is asked.
+// Pack returns a module with its manifest as a custom section (what the module
+// says of itself when it is asked) and its data joined to few segments.
 func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
 	if _, ok, err := abi.Section(wasm, abi.SectionManifest); ok || err != nil {
 		return wasm, err
@@ -300,6 +300,9 @@ func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
 		return nil, err
 	}
 	if _, err := parseManifest(raw); err != nil {
+		return nil, err
+	}
+	if wasm, err = abi.JoinData(wasm); err != nil {
 		return nil, err
 	}
 	return abi.AppendSection(wasm, abi.SectionManifest, raw), nil
