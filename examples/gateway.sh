@@ -39,9 +39,9 @@ start_gateway() {
 	return 1
 }
 
-# until_true COMMAND...: repeats a command until it succeeds, for 20 seconds.
+# until_true COMMAND...: repeats a command until it succeeds, for two minutes.
 until_true() {
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		if "$@" >/dev/null 2>&1; then
 			return 0
 		fi
