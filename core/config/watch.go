@@ -25,6 +25,11 @@ type WatchOptions struct {
 	OnChange func(*Snapshot, []fault.Diagnostic)
 }
 
+// maxRestarts bounds how often events start the quiet time anew: a file beside the
+// watched one that is written all the time (a log, say) must not put off the look at
+// it for ever.
+const maxRestarts = 40
+
 // Watch reports changes of the file and its includes until ctx ends. It watches
 // directories, because editors replace files. A broken edit is reported once;
 // Current stays what new content is compared with.
@@ -56,6 +61,26 @@ func Watch(ctx context.Context, opt WatchOptions) error {
 	}
 	last := "" // text of the last problems, so that they are told once
 	var due <-chan time.Time
+	restarts := 0
+	wait := func() {
+		if restarts++; restarts <= maxRestarts { // each event starts the quiet time anew
+			due = opt.After(opt.Debounce)
+		}
+	}
+	reload := func() {
+		snap, diags := Load(opt.Options)
+		switch {
+		case snap == nil:
+			if text := fmt.Sprint(diags); text != last {
+				last = text
+				opt.OnChange(nil, diags)
+			}
+		case snap.Hash != hash || last != "":
+			hash, last = snap.Hash, ""
+			add(w, watched, snap.Files)
+			opt.OnChange(snap, nil)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,28 +89,17 @@ func Watch(ctx context.Context, opt WatchOptions) error {
 			if !ok {
 				return nil
 			}
-			due = opt.After(opt.Debounce) // each event starts the quiet time anew
+			wait()
 		case err, ok := <-w.Errors:
 			if !ok {
 				return nil
 			}
 			if err != nil { // events may have been lost: look for ourselves
-				due = opt.After(opt.Debounce)
+				wait()
 			}
 		case <-due:
-			due = nil
-			snap, diags := Load(opt.Options)
-			switch {
-			case snap == nil:
-				if text := fmt.Sprint(diags); text != last {
-					last = text
-					opt.OnChange(nil, diags)
-				}
-			case snap.Hash != hash || last != "":
-				hash, last = snap.Hash, ""
-				add(w, watched, snap.Files)
-				opt.OnChange(snap, nil)
-			}
+			due, restarts = nil, 0
+			reload()
 		}
 	}
 }
