@@ -144,3 +144,29 @@ func TestShippedFile(t *testing.T) {
 	require.Contains(t, snap.File.Combos, "daily")
 	require.Len(t, snap.Policies, 1)
 }
+
+// A log that is written beside the file all the time does not put off the reload:
+// the quiet time is started anew a bounded number of times.
+func TestWatchIsNotStarvedByItsNeighbours(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "omniroute.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("server: {listen: 127.0.0.1:1}\n"), 0o600))
+	results, timers := watching(t, path)
+	edit(t, path, "server: {listen: 127.0.0.1:2}\n", timers)
+	var last chan time.Time
+	armed := 0
+	for len(results) == 0 && armed < 1000 {
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "log"), []byte("line\n"), 0o600))
+		select {
+		case last = <-timers:
+			armed++
+		case <-time.After(100 * time.Millisecond): // no timer any more: the last one stands
+			require.NotNil(t, last)
+			select {
+			case last <- time.Time{}:
+			default:
+			}
+		}
+	}
+	require.Less(t, armed, 1000, "neighbours start the quiet time anew for ever")
+	require.NotNil(t, (<-results).snap)
+}
