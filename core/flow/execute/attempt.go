@@ -49,7 +49,6 @@ type attempt struct {
 
 // run makes the attempt. Nil means that the call has its answer, or its error.
 func (a *attempt) run() *fault.Error {
-	a.stats = a.l.s.Health.Stats.Begin(a.t.ID)
 	if err := a.limits(); err != nil {
 		return err
 	}
@@ -287,14 +286,15 @@ func (a *attempt) succeed() {
 	a.end()
 }
 
-// abort ends an attempt whose client left: nobody's fault.
-func (a *attempt) abort() {
+// abort ends an attempt that no provider failed: the client left, or the gateway
+// itself broke.
+func (a *attempt) abort(why *fault.Error) {
 	if a.over {
 		return
 	}
 	a.breaker(health.Outcome{Ignored: true})
 	a.stats(health.Sample{Ignored: true})
-	a.row(call.ErrClientGone)
+	a.row(why)
 	a.end()
 }
 

@@ -276,7 +276,7 @@ func (l *live) failed(e *fault.Error) error {
 func (l *live) settle(e *fault.Error) {
 	l.closed = true
 	if e.Code == fault.ClientClosed {
-		l.a.abort()
+		l.a.abort(call.ErrClientGone)
 		return
 	}
 	l.a.fail(e, true)
@@ -296,5 +296,5 @@ func (l *live) Close() {
 	l.closed = true
 	l.drop(abi.EndClientGone)
 	l.a.read(l.watch)
-	l.a.abort()
+	l.a.abort(call.ErrClientGone)
 }

@@ -131,9 +131,8 @@ func (v *visit) run() {
 	l := v.l
 	l.request = nil
 	l.c.Env.Attempt.Same = 0
-	handed := false
 	defer func() {
-		if v.leave != nil && !handed {
+		if v.leave != nil && !v.streaming() {
 			v.leave()
 		}
 	}()
@@ -146,9 +145,7 @@ func (v *visit) run() {
 			}
 			continue
 		}
-		next := v.account(lease)
-		handed = l.c.Answer != nil && l.c.Answer.Events != nil
-		if next {
+		if v.account(lease) {
 			v.tried = append(v.tried, lease.Account().ID)
 			continue
 		}
@@ -240,24 +237,34 @@ func (v *visit) exhausted(none *account.NoneError) bool {
 	return false
 }
 
-// account makes attempts with one account; true = try the next one.
+// account makes attempts with one account; true = try the next one. What they
+// took is given back here, also by a panic, unless a stream still needs it.
 func (v *visit) account(lease *account.Lease) (next bool) {
 	l := v.l
+	var a *attempt
+	defer func() {
+		if v.streaming() {
+			return
+		}
+		if a != nil {
+			a.abort(fault.New(fault.Internal)) // only a panic leaves it open
+		}
+		lease.Release()
+	}()
 	for repeats := 0; ; repeats++ {
 		if l.attempts >= maxAttempts {
-			lease.Release()
 			l.c.Fail(l.verdict())
 			return false
 		}
 		breaker, ok := v.admit()
 		if !ok {
-			lease.Release()
 			l.shut = append(l.shut, v.t)
 			return false
 		}
 		l.attempts++
 		l.c.Env.Attempt.N = l.attempts
-		a := &attempt{l: l, c: l.c, t: v.t, lease: lease, began: l.s.Now(), breaker: breaker, leave: v.leave}
+		a = &attempt{l: l, c: l.c, t: v.t, lease: lease, began: l.s.Now(), breaker: breaker, leave: v.leave,
+			stats: l.s.Health.Stats.Begin(v.t.ID)}
 		failure := a.run()
 		if failure == nil {
 			return false
@@ -275,13 +282,15 @@ func (v *visit) account(lease *account.Lease) (next bool) {
 			l.c.Env.Attempt.Same++
 			continue
 		default:
-			lease.Release()
 			return d.To != "target" && l.c.Err == nil
 		}
-		lease.Release()
 		return false
 	}
 }
+
+// streaming reports whether the answer is a stream: it owns its attempt, with the
+// account and the place in the combo, until its end.
+func (v *visit) streaming() bool { return v.l.c.Answer != nil && v.l.c.Answer.Events != nil }
 
 // admit asks the provider's breaker.
 func (v *visit) admit() (done func(health.Outcome), ok bool) {
