@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -250,8 +251,9 @@ func children(n ast.Node) []ast.Node {
 }
 
 // references lists the facts an expression reads, like "req.body.provider" or
-// "target.stats.p95_ms"; elements of targets and accounts count as target and
-// account.
+// "target.stats.p95_ms". Elements of targets and accounts count as target and
+// account; a list of which only the length or some members are read is none of
+// its facts itself, one that is passed on is all of them.
 func references(n ast.Node) []string {
 	r := &referenceWalker{}
 	r.walk(n)
@@ -265,24 +267,44 @@ type referenceWalker struct {
 
 func (r *referenceWalker) walk(n ast.Node) {
 	if path, ok := r.path(n); ok {
+		if element := elementOf(n); element != "" {
+			path = element
+		}
 		r.out = append(r.out, path)
 		if m, ok := n.(*ast.MemberNode); ok { // indices may contain references
 			r.properties(m)
 		}
 		return
 	}
-	if b, ok := n.(*ast.BuiltinNode); ok && isPredicate(b.Name) && len(b.Arguments) > 0 {
-		r.walk(b.Arguments[0])
-		r.scopes = append(r.scopes, elementOf(b.Arguments[0]))
-		for _, a := range b.Arguments[1:] {
-			r.walk(a)
-		}
-		r.scopes = r.scopes[:len(r.scopes)-1]
+	if b, ok := n.(*ast.BuiltinNode); ok && len(b.Arguments) > 0 && (isPredicate(b.Name) || b.Name == "len") {
+		r.builtin(b, keepsElements(b.Name))
 		return
 	}
 	for _, c := range children(n) {
 		r.walk(c)
 	}
+}
+
+// builtin walks a call that visits a list; kept tells that elements are in its
+// result.
+func (r *referenceWalker) builtin(b *ast.BuiltinNode, kept bool) {
+	list := b.Arguments[0]
+	switch inner, ok := list.(*ast.BuiltinNode); {
+	case elementOf(list) == "" || kept:
+		r.walk(list)
+	case ok:
+		r.builtin(inner, false)
+	}
+	r.scopes = append(r.scopes, elementOf(list))
+	for _, a := range b.Arguments[1:] {
+		r.walk(a)
+	}
+	r.scopes = r.scopes[:len(r.scopes)-1]
+}
+
+// keepsElements tells whether a predicate yields elements of its list.
+func keepsElements(name string) bool {
+	return slices.Contains([]string{"filter", "find", "findLast", "groupBy", "sortBy", "reduce"}, name)
 }
 
 func (r *referenceWalker) properties(m *ast.MemberNode) {
@@ -329,6 +351,9 @@ func (r *referenceWalker) path(n ast.Node) (string, bool) {
 		}
 		if p, ok := x.Property.(*ast.StringNode); ok {
 			return base + "." + p.Value, true
+		}
+		if element := elementOf(x.Node); element != "" {
+			return element, true
 		}
 		return base, true
 	}

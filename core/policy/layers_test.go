@@ -153,3 +153,37 @@ func TestNeeds(t *testing.T) {
 	}
 	require.False(t, mustLoad(t, fileLayer("policies: {preset: none}")).Needs("req"))
 }
+
+// TestNeedsOfLists: a rule that looks at some members of the elements asks for
+// no others, unless the elements themselves get out of its sight.
+func TestNeedsOfLists(t *testing.T) {
+	for src, want := range map[string][2]bool{ // spend_day, stats.p95_ms
+		`any(targets, .spend_day > 1)`:                                     {true, false},
+		`any(targets, #.stats.p95_ms > 1)`:                                 {false, true},
+		`len(targets) > 1`:                                                 {false, false},
+		`len(filter(targets, .stats.p95_ms > 1)) > 1`:                      {false, true},
+		`any(filter(targets, .price.known), .spend_day > 1)`:               {true, false},
+		`sum(map(targets, .spend_day)) > 1`:                                {true, false},
+		`count(targets, .price.known) > 1`:                                 {false, false},
+		`findIndex(targets, .price.known) == 0`:                            {false, false},
+		`targets[0].stats.p95_ms > 1`:                                      {false, true},
+		`len(targets[1:]) > 1`:                                             {true, true},
+		`find(targets, .price.known)?.price?.input == 1.0`:                 {true, true},
+		`let l = targets; any(l, .price.known)`:                            {true, true},
+		`any(map(targets, #), .price.known)`:                               {true, true},
+		`len(sortBy(targets, .weight)) > 1`:                                {true, true},
+		`any(targets, .id == target.id and any(accounts, .spend_day > 1))`: {false, false},
+	} {
+		set := mustLoad(t, fileLayer("policies: {preset: none, accounts: [{id: x, eligible: true, when: '"+src+"'}]}"))
+		require.Equal(t, want, [2]bool{set.Needs("target.spend_day"), set.Needs("target.stats.p95_ms")}, src)
+	}
+	for preset, wants := range map[string]map[string]bool{
+		"modern":  {"account.bound": true, "account.spend_day": false, "account.tokens_minute": false, "target.spend_day": false, "guard": false, "req.body": false},
+		"classic": {"account.bound": false, "target.stats.p95_ms": false, "account.spend_day": false},
+	} {
+		set := mustLoad(t, fileLayer("policies: {preset: "+preset+"}"))
+		for path, want := range wants {
+			require.Equal(t, want, set.Needs(path), preset+" "+path)
+		}
+	}
+}

@@ -86,12 +86,12 @@ func wantsOf(set *policy.Set) Wants {
 		Meta:      any("req.meta"),
 		Headers:   any("req.headers"),
 		Body:      any("req.body"),
-		Stats:     any("target.stats", "targets"),
-		Spend: any("target.spend_day", "target.spend_month", "targets", "account.spend_day", "account.spend_month",
-			"account.requests_minute", "account.requests_day", "account.tokens_minute", "accounts"),
+		Stats:     any("target.stats"),
+		Spend: any("target.spend_day", "target.spend_month", "account.spend_day", "account.spend_month",
+			"account.requests_minute", "account.requests_day", "account.tokens_minute"),
 		KeyCounters: any("key.inflight", "key.spend_day", "key.spend_week", "key.spend_month", "key.spend_total", "key.reserved_usd",
 			"key.requests_minute", "key.requests_day", "key.tokens_minute", "key.tokens_day"),
-		Session: any("req.session", "account.bound", "accounts"),
+		Session: any("req.session", "account.bound"),
 	}
 }
 
