@@ -91,6 +91,12 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	if err := waitPlugins(ctx, g.plugins); err != nil {
 		return nil, err
 	}
+	g.plugins.OnChange(func() { // from here on, so that what changes while the first edition comes up is seen
+		select {
+		case g.replugged <- struct{}{}:
+		default: // one is waiting already and will see this generation too
+		}
+	})
 	g.reloading.Lock()
 	problems = g.apply(ctx, &edition{conf: conf})
 	g.reloading.Unlock()
@@ -121,15 +127,9 @@ func (g *Gateway) actor(f func()) {
 	}()
 }
 
-// watch follows the files of the configuration and the generations of plugins.
+// watch follows the files of the configuration and brings what changed, there or among the plugins, into force.
 func (g *Gateway) watch(ctx context.Context) {
 	ctx, g.stop = context.WithCancel(context.WithoutCancel(ctx))
-	g.plugins.OnChange(func() {
-		select {
-		case g.replugged <- struct{}{}:
-		default: // one is waiting already and will see this generation too
-		}
-	})
 	g.actor(func() { g.follow(ctx) })
 	g.actor(func() {
 		err := config.Watch(ctx, config.WatchOptions{

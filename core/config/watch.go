@@ -31,7 +31,8 @@ type WatchOptions struct {
 const maxRestarts = 40
 
 // Watch reports changes of the file and its includes until ctx ends. It watches
-// directories, because editors replace files. A broken edit is reported once;
+// directories, because editors replace files. What changed between the loading of
+// Current and the start of Watch is reported too. A broken edit is reported once;
 // Current stays what new content is compared with.
 func Watch(ctx context.Context, opt WatchOptions) error {
 	if opt.Debounce <= 0 {
@@ -81,6 +82,7 @@ func Watch(ctx context.Context, opt WatchOptions) error {
 			opt.OnChange(snap, nil)
 		}
 	}
+	wait() // there are no events for edits made before the watcher stood
 	for {
 		select {
 		case <-ctx.Done():

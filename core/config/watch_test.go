@@ -27,15 +27,20 @@ type result struct {
 // watching runs Watch with a clock that the test moves: each armed debounce is
 // offered on timers, and the test decides when it fires.
 func watching(t *testing.T, path string) (results chan result, timers chan chan time.Time) {
-	results, timers = make(chan result, 16), make(chan chan time.Time, 1024)
+	t.Helper()
 	opt := config.Options{Path: path, Env: []string{"HOME=/h"}}
 	current, diags := config.Load(opt)
 	require.Empty(t, diags)
+	return watchingSince(t, opt, current)
+}
+
+// watchingSince is watching for a snapshot that was loaded some time ago.
+func watchingSince(t *testing.T, opt config.Options, current *config.Snapshot) (results chan result, timers chan chan time.Time) {
+	t.Helper()
+	results, timers = make(chan result, 16), make(chan chan time.Time, 1024)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	started := make(chan struct{})
 	go func() {
-		close(started)
 		done <- config.Watch(ctx, config.WatchOptions{
 			Options: opt, Current: current,
 			After: func(d time.Duration) <-chan time.Time {
@@ -49,7 +54,6 @@ func watching(t *testing.T, path string) (results chan result, timers chan chan 
 			OnChange: func(s *config.Snapshot, d []fault.Diagnostic) { results <- result{s, d} },
 		})
 	}()
-	<-started
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
@@ -73,16 +77,12 @@ func settle(t *testing.T, results chan result, timers chan chan time.Time) resul
 	}
 }
 
-// edit replaces a file as editors do, until Watch has noticed: the watcher
-// starts concurrently with the test.
-func edit(t *testing.T, path, text string, timers chan chan time.Time) {
+// edit replaces a file as editors do.
+func edit(t *testing.T, path, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		tmp := path + ".tmp"
-		require.NoError(t, os.WriteFile(tmp, []byte(text), 0o600))
-		require.NoError(t, os.Rename(tmp, path))
-		return len(timers) > 0
-	}, time.Minute, 10*time.Millisecond)
+	tmp := path + ".tmp"
+	require.NoError(t, os.WriteFile(tmp, []byte(text), 0o600))
+	require.NoError(t, os.Rename(tmp, path))
 }
 
 func TestWatch(t *testing.T) {
@@ -91,27 +91,27 @@ func TestWatch(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("policies: {include: [rules/*.yaml]}\n"), 0o600))
 	results, timers := watching(t, path)
 
-	edit(t, path, "server: {instance_name: two}\npolicies: {include: [rules/*.yaml]}\n", timers)
+	edit(t, path, "server: {instance_name: two}\npolicies: {include: [rules/*.yaml]}\n")
 	r := settle(t, results, timers)
 	require.Empty(t, r.diags)
 	require.Equal(t, "two", r.snap.File.Server.InstanceName)
 
-	edit(t, path, "server: {instance_name: [}\n", timers)
+	edit(t, path, "server: {instance_name: [}\n")
 	r = settle(t, results, timers)
 	require.Nil(t, r.snap)
 	require.NotEmpty(t, r.diags)
 
 	// The old content again: reported, because a problem was on show.
-	edit(t, path, "server: {instance_name: two}\npolicies: {include: [rules/*.yaml]}\n", timers)
+	edit(t, path, "server: {instance_name: two}\npolicies: {include: [rules/*.yaml]}\n")
 	r = settle(t, results, timers)
 	require.NotNil(t, r.snap)
 
 	// The folder of the includes did not exist at the start.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "rules"), 0o700))
-	edit(t, filepath.Join(dir, "rules", "a.yaml"), "policies: {gate: []}\n", timers)
+	edit(t, filepath.Join(dir, "rules", "a.yaml"), "policies: {gate: []}\n")
 	r = settle(t, results, timers)
 	require.Len(t, r.snap.Policies, 2)
-	edit(t, filepath.Join(dir, "rules", "a.yaml"), "policies: {gate: [] }\n", timers)
+	edit(t, filepath.Join(dir, "rules", "a.yaml"), "policies: {gate: [] }\n")
 	r = settle(t, results, timers)
 	require.Contains(t, string(r.snap.Policies[1].Data), "[] }")
 }
@@ -120,10 +120,10 @@ func TestWatchIgnoresEqualContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "omniroute.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("server: {}\n"), 0o600))
 	results, timers := watching(t, path)
-	edit(t, path, "server: {}\n", timers) // same bytes
+	edit(t, path, "server: {}\n") // same bytes
 	c := <-timers
 	c <- time.Time{}
-	edit(t, path, "server: { }\n", timers)
+	edit(t, path, "server: { }\n")
 	r := settle(t, results, timers)
 	require.Contains(t, "omniroute", r.snap.File.Server.InstanceName)
 	require.Empty(t, results)
@@ -145,13 +145,52 @@ func TestShippedFile(t *testing.T) {
 	require.Len(t, snap.Policies, 1)
 }
 
+// An edit between the loading of a snapshot and the start of the watcher has no
+// event; it is found all the same, and so is an included file that came meanwhile.
+func TestWatchSeesWhatChangedBeforeItStarted(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "omniroute.yaml")
+	opt := config.Options{Path: path, Env: []string{"HOME=/h"}}
+	text := "server: {instance_name: one}\npolicies: {include: [rules/*.yaml]}\n"
+	load := func() *config.Snapshot {
+		current, diags := config.Load(opt)
+		require.Empty(t, diags)
+		return current
+	}
+	first := func(t *testing.T, current *config.Snapshot) result {
+		t.Helper()
+		results, timers := watchingSince(t, opt, current)
+		return settle(t, results, timers)
+	}
+	t.Run("edited", func(t *testing.T) {
+		edit(t, path, text)
+		current := load()
+		edit(t, path, strings.Replace(text, "one", "two", 1))
+		r := first(t, current)
+		require.Equal(t, "two", r.snap.File.Server.InstanceName)
+	})
+	t.Run("broken", func(t *testing.T) {
+		edit(t, path, text)
+		current := load()
+		edit(t, path, "server: [")
+		require.NotEmpty(t, first(t, current).diags)
+	})
+	t.Run("included", func(t *testing.T) {
+		edit(t, path, text)
+		current := load()
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "rules"), 0o700))
+		edit(t, filepath.Join(dir, "rules", "a.yaml"), "policies: {gate: []}\n")
+		require.Len(t, first(t, current).snap.Policies, 2)
+	})
+}
+
 // A log that is written beside the file all the time does not put off the reload:
 // the quiet time is started anew a bounded number of times.
 func TestWatchIsNotStarvedByItsNeighbours(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "omniroute.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("server: {listen: 127.0.0.1:1}\n"), 0o600))
 	results, timers := watching(t, path)
-	edit(t, path, "server: {listen: 127.0.0.1:2}\n", timers)
+	edit(t, path, "server: {listen: 127.0.0.1:2}\n")
 	var last chan time.Time
 	armed := 0
 	for len(results) == 0 && armed < 1000 {
