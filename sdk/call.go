@@ -209,10 +209,11 @@ func (m *Module) openExecutor(handle uint32, c *call) error {
 	return nil
 }
 
-func (s *executorStream) frame(_ *Module, f abi.Frame) error { return s.handler.Frame(&s.stream, f) }
+// Frame implements [StreamState].
+func (s *executorStream) Frame(f abi.Frame) error { return s.handler.Frame(&s.stream, f) }
 
-func (s *executorStream) end(_ *Module, reason abi.EndReason) error {
-	return s.handler.End(&s.stream, reason)
-}
+// End implements [StreamState].
+func (s *executorStream) End(reason abi.EndReason) error { return s.handler.End(&s.stream, reason) }
 
-func (s *executorStream) settle(*Module) {}
+// Settle implements [StreamState].
+func (s *executorStream) Settle() {}

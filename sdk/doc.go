@@ -37,6 +37,6 @@
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags="-s -w" -o acme.wasm
 //
 // and drop the file into plugins/. A wire format of one's own is a
-// [hub.Dialect], served with [Dialect]; several parts in one module are a
+// hub.Dialect, served with translator.Of; several parts in one module are a
 // [Bundle]. Package plugintest runs a plugin's testdata natively and in wasm.
 package sdk

@@ -1,9 +1,6 @@
 package sdk
 
-import (
-	"github.com/omniroute/omniroute/sdk/abi"
-	"github.com/omniroute/omniroute/sdk/hub"
-)
+import "github.com/omniroute/omniroute/sdk/abi"
 
 // Executor talks to one kind of upstream. Methods are never called
 // concurrently; they return a *[Need] to have HTTP done first, and an
@@ -55,7 +52,7 @@ func (s *Stream) Emit(f abi.Frame) error {
 func (s *Stream) Pass(f abi.Frame) error { return s.Emit(f) }
 
 // Usage reports token usage; the last report wins.
-func (s *Stream) Usage(u hub.Usage) { writeUsage(s.w, u) }
+func (s *Stream) Usage(u Usage) { u.AppendTo(s.w) }
 
 // Finish reports why the answer ended.
 func (s *Stream) Finish(reason string) { s.w.String(abi.TagFinish, reason) }
@@ -82,7 +79,16 @@ func delta(name string, text JSON) abi.Frame {
 	return abi.Frame{Payload: append(b, `},"finish_reason":null}]}`...)}
 }
 
-func writeUsage(w *abi.Writer, u hub.Usage) {
+// Usage counts the tokens of a call. Prompt includes cached tokens, Completion
+// includes reasoning.
+type Usage struct {
+	Prompt, Completion, CachedRead, CacheWrite, Reasoning, Total int64
+
+	Estimated bool // counted by a guess, not reported
+}
+
+// AppendTo writes the usage to a record.
+func (u Usage) AppendTo(w *abi.Writer) {
 	m := w.Open(abi.TagUsage)
 	w.I64(abi.TagUsagePrompt, u.Prompt)
 	w.I64(abi.TagUsageCompletion, u.Completion)

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/omniroute/omniroute/sdk/abi"
-	"github.com/omniroute/omniroute/sdk/hub"
 )
 
 // Module is everything one wasm file serves. It is used by one goroutine at a
@@ -15,12 +14,12 @@ type Module struct {
 	parts         []Part
 	handles       int
 
-	translator translator // nil in a module without dialects
-	executors  map[string]Executor
-	schema     configSchema
-	config     configuration
+	translators []Translator
+	executors   map[string]Executor
+	schema      configSchema
+	config      configuration
 
-	streams map[uint32]openStream
+	streams map[uint32]StreamState
 	out     abi.Writer
 	env     Env
 }
@@ -32,11 +31,11 @@ type Source interface {
 	Module() *Module
 }
 
-// Part is one thing a module provides. Make one with [Dialect], [Provider] or
-// [NewExecutor].
+// Part is something a module provides. Make one with [Provider],
+// [NewExecutor] or package translator.
 type Part interface {
-	// Provides is the part's entry in the manifest's "provides", as JSON.
-	Provides() []byte
+	// Provides lists the part's entries in the manifest's "provides", as JSON.
+	Provides() [][]byte
 	register(m *Module)
 }
 
@@ -46,7 +45,7 @@ func Bundle(name, version string, parts ...Part) *Module {
 	m := &Module{
 		name: name, version: version, parts: parts,
 		executors: map[string]Executor{},
-		streams:   map[uint32]openStream{},
+		streams:   map[uint32]StreamState{},
 	}
 	for _, p := range parts {
 		p.register(m)
@@ -65,26 +64,6 @@ func (m *Module) Handles(n int) *Module {
 	return m
 }
 
-// Dialect makes a part of a wire format: with it the module translates between
-// that format, the hub form and every other format of the module.
-func Dialect(d hub.Dialect) Part { return dialectPart{d} }
-
-type dialectPart struct{ d hub.Dialect }
-
-// Provides implements [Part].
-func (p dialectPart) Provides() []byte {
-	q := string(Quote(p.d.Name()))
-	return []byte(`{"kind":"translator","id":` + q + `,"dialect":` + q +
-		`,"directions":["request","response","stream","error"]}`)
-}
-
-func (p dialectPart) register(m *Module) {
-	if m.translator == nil {
-		m.translator = &translations{m: m}
-	}
-	m.translator.add(p.d)
-}
-
 // NewExecutor makes a part of an executor. manifest is its entry in the
 // manifest's "provides", as JSON with at least "id"; "kind" is added.
 func NewExecutor(manifest []byte, ex Executor) Part { return executorPart{manifest, ex} }
@@ -95,7 +74,7 @@ type executorPart struct {
 }
 
 // Provides implements [Part].
-func (p executorPart) Provides() []byte { return p.manifest }
+func (p executorPart) Provides() [][]byte { return [][]byte{p.manifest} }
 
 func (p executorPart) register(m *Module) { m.executors[JSON(p.manifest).Get("id").Text()] = p.ex }
 
@@ -142,10 +121,7 @@ func (m *Module) dispatch(op abi.Op, handle uint32, in []byte) error {
 	case abi.OpSelfTest:
 		return nil
 	case abi.OpTrRequest, abi.OpTrResponse, abi.OpTrOpen, abi.OpTrError:
-		if m.translator == nil {
-			return pluginError("this plugin translates nothing")
-		}
-		return m.translator.translate(op, handle, in)
+		return m.translate(op, handle, in)
 	case abi.OpTrData, abi.OpExData:
 		return m.streamData(handle, in)
 	case abi.OpTrEnd, abi.OpExEnd:
@@ -181,11 +157,13 @@ func (m *Module) Manifest() []byte {
 	b = append(b, byte('0'+abi.Major), '.', byte('0'+abi.Minor))
 	b = append(b, `","features":["skeleton"],"provides":[`...)
 	var caps capabilities
-	for i, p := range m.parts {
-		if i > 0 {
-			b = append(b, ',')
+	for _, p := range m.parts {
+		for _, entry := range p.Provides() {
+			if b[len(b)-1] != '[' {
+				b = append(b, ',')
+			}
+			b = append(b, entry...)
 		}
-		b = append(b, p.Provides()...)
 		if pp, ok := p.(*ProviderPart); ok {
 			caps.add(pp)
 		}
@@ -240,32 +218,8 @@ func pluginError(message string) *abi.ErrorRecord {
 
 // record turns any error into its wire form.
 func record(err error) *abi.ErrorRecord {
-	switch e := err.(type) {
-	case *abi.ErrorRecord:
+	if e, ok := err.(*abi.ErrorRecord); ok {
 		return e
-	case *hub.Error:
-		return fromHub(e)
 	}
 	return pluginError(err.Error())
-}
-
-func fromHub(e *hub.Error) *abi.ErrorRecord {
-	r := &abi.ErrorRecord{
-		Message: e.Message, Status: e.Status, Type: e.Type, Code: e.Code, Param: e.Param,
-		NoCode: e.NoCode, Upstream: e.Upstream, Fallback: e.Fallback,
-	}
-	if e.RetryAfterMS > 0 {
-		r.RetryAfterMS = e.RetryAfterMS
-	}
-	if !e.Upstream {
-		r.Class, r.Scope = "client", string(ThisRequest)
-	}
-	return r
-}
-
-func toHub(r *abi.ErrorRecord) *hub.Error {
-	return &hub.Error{
-		Status: r.Status, Type: r.Type, Code: r.Code, Param: r.Param, Message: r.Message,
-		NoCode: r.NoCode, Upstream: r.Upstream, Fallback: r.Fallback, RetryAfterMS: r.RetryAfterMS,
-	}
 }

@@ -135,7 +135,7 @@ func (p *ProviderPart) register(m *Module) {
 }
 
 // Provides implements [Part].
-func (p *ProviderPart) Provides() []byte {
+func (p *ProviderPart) Provides() [][]byte {
 	b := append([]byte(nil), `{"kind":"executor","id":`...)
 	b = append(b, Quote(p.id)...)
 	if len(p.alias) > 0 {
@@ -166,7 +166,7 @@ func (p *ProviderPart) Provides() []byte {
 		}
 		b = m.append(b)
 	}
-	return append(b, `]}`...)
+	return [][]byte{append(b, `]}`...)}
 }
 
 func (m Model) append(b []byte) []byte {

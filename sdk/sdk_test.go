@@ -6,7 +6,6 @@ import (
 
 	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/abi"
-	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/plugintest"
 	"github.com/stretchr/testify/require"
 )
@@ -35,7 +34,7 @@ func acme() *sdk.ProviderPart {
 			if f.JSON("object").Is("acme.thought") {
 				return s.Emit(sdk.ReasoningDelta(f.JSON("text")))
 			}
-			s.Usage(hub.Usage{Prompt: 1, Completion: 2, Total: 3})
+			s.Usage(sdk.Usage{Prompt: 1, Completion: 2, Total: 3})
 			return s.Pass(f.Frame)
 		})
 }
@@ -124,7 +123,7 @@ func TestAuthInTheManifest(t *testing.T) {
 		`[{"type":"api_key","apply":"header"}]`: sdk.HeaderAuth("x-api-key", "api_key", ""),
 	} {
 		var p struct{ Auth json.RawMessage }
-		require.NoError(t, json.Unmarshal(sdk.Provider("a/b", "1").Auth(a).Provides(), &p))
+		require.NoError(t, json.Unmarshal(sdk.Provider("a/b", "1").Auth(a).Provides()[0], &p))
 		require.Equal(t, want, string(p.Auth))
 	}
 }

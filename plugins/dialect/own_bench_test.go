@@ -5,8 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/omniroute/omniroute/plugins/dialect/antigravity"
 	"github.com/omniroute/omniroute/plugins/dialect/claude"
+	"github.com/omniroute/omniroute/plugins/dialect/cursor"
 	"github.com/omniroute/omniroute/plugins/dialect/gemini"
+	"github.com/omniroute/omniroute/plugins/dialect/geminicli"
+	"github.com/omniroute/omniroute/plugins/dialect/kiro"
+	"github.com/omniroute/omniroute/plugins/dialect/ollama"
 	"github.com/omniroute/omniroute/plugins/dialect/openai"
 	"github.com/omniroute/omniroute/plugins/dialect/openairesponses"
 	"github.com/omniroute/omniroute/sdk/hub"
@@ -62,6 +67,14 @@ func agentRequest(format string) []byte {
 				`{"role":"user","parts":[{"functionResponse":{"id":"call_%016d","name":"tool_1","response":{"output":"%s"}}}]}`, i, i, token(), i, token())
 		}) + `]}`)
 	}
+	if format == "openai" {
+		return []byte(`{"model":"m","tools":[` + list(18, func(i int) string {
+			return fmt.Sprintf(`{"type":"function","function":{"name":"tool_%d","description":"%s","parameters":%s}}`, i, token(), schema())
+		}) + `],"messages":[{"role":"system","content":"` + token() + `"},{"role":"user","content":"go"},` + list(52, func(i int) string {
+			return fmt.Sprintf(`{"role":"assistant","content":"I will look.","tool_calls":[{"id":"call_%016d","type":"function","function":{"name":"tool_1","arguments":"%s"}}]},`+
+				`{"role":"tool","tool_call_id":"call_%016d","content":"%s"}`, i, token(), i, token())
+		}) + `]}`)
+	}
 	return []byte(`{"model":"m","instructions":"` + token() + `","tools":[` + list(18, func(i int) string {
 		return fmt.Sprintf(`{"type":"function","name":"tool_%d","description":"%s","parameters":%s}`, i, token(), schema())
 	}) + `],"input":[{"role":"user","content":"go"},` + list(52, func(i int) string {
@@ -70,29 +83,36 @@ func agentRequest(format string) []byte {
 	}) + `]}`)
 }
 
-// BenchmarkOwnRequest is a coding agent's request between the formats.
+// targets are the formats of providers with a model of each.
+var targets = []struct {
+	dialect hub.Dialect
+	model   string
+}{
+	{openai.New(), "gpt-4o"}, {openairesponses.New(), "gpt-5"}, {claude.New(), "claude-sonnet-4-5"}, {gemini.New(), "gemini-3-pro"},
+	{geminicli.New(), "gemini-3-pro"}, {antigravity.New(), "gemini-3-pro"}, {kiro.New(), "claude-sonnet-4-5"}, {cursor.New(), "gpt-5"}, {ollama.New(), "llama3"},
+}
+
+// BenchmarkOwnRequest is a coding agent's request between the formats, without the way
+// into a guest and back.
 func BenchmarkOwnRequest(b *testing.B) {
-	for _, p := range []struct {
-		from, to hub.Dialect
-		model    string
-	}{
-		{claude.New(), gemini.New(), "gemini-3-pro"}, {claude.New(), openairesponses.New(), "gpt-5"},
-		{openairesponses.New(), claude.New(), "claude-sonnet-4-5"}, {openairesponses.New(), openai.New(), "gpt-4o"},
-		{gemini.New(), openai.New(), "gpt-4o"}, {gemini.New(), gemini.New(), "gemini-3-pro"},
-	} {
-		b.Run(p.from.Name()+"-"+p.to.Name(), func(b *testing.B) {
-			body := agentRequest(p.from.Name())
-			var out []byte
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				c := &hub.Ctx{Model: p.model, Nonce: benchNonce, Blobs: benchBlobs{}}
-				var err error
-				if out, err = hub.TranslateRequest(p.from, p.to, c, out[:0], body); err != nil {
-					b.Fatal(err)
+	for _, from := range []hub.Dialect{openai.New(), openairesponses.New(), claude.New(), gemini.New()} {
+		body := agentRequest(from.Name())
+		for _, to := range targets {
+			b.Run(from.Name()+"-"+to.dialect.Name(), func(b *testing.B) {
+				var arena hub.Arena
+				var out []byte
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for b.Loop() {
+					arena.Reset()
+					c := &hub.Ctx{Model: to.model, Nonce: benchNonce, Blobs: benchBlobs{}, Arena: &arena}
+					var err error
+					if out, err = hub.TranslateRequest(from, to.dialect, c, out[:0], body); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

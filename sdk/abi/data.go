@@ -3,7 +3,6 @@ package abi
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"slices"
 )
 
@@ -31,7 +30,7 @@ func JoinData(module []byte) ([]byte, error) {
 	out := bytes.Clone(wasmHead)
 	rest := module[len(wasmHead):]
 	for len(rest) > 0 {
-		size, n := binary.Uvarint(rest[1:])
+		size, n := uvarint(rest[1:])
 		if n <= 0 || n > 5 || size > uint64(len(rest)-1-n) {
 			return nil, ErrNotWasm
 		}
@@ -64,7 +63,7 @@ func (s segment) end() uint64 { return uint64(s.at) + uint64(len(s.bytes)) }
 // readData reads the content of a data section into segments in the order of
 // their addresses.
 func readData(b []byte) ([]segment, bool) {
-	count, n := binary.Uvarint(b)
+	count, n := uvarint(b)
 	if n <= 0 || count > uint64(len(b)) {
 		return nil, false
 	}
@@ -80,7 +79,7 @@ func readData(b []byte) ([]segment, bool) {
 		if n == 0 || len(b) == 0 || b[0] != 0x0b {
 			return nil, false
 		}
-		size, n := binary.Uvarint(b[1:])
+		size, n := uvarint(b[1:])
 		if n <= 0 || size > uint64(len(b)-1-n) {
 			return nil, false
 		}
@@ -135,12 +134,12 @@ func appendData(dst []byte, segments []segment) []byte {
 		}
 		joined = append(joined, segment{s.at, bytes.Clone(s.bytes)})
 	}
-	body := binary.AppendUvarint(nil, uint64(len(joined)))
+	body := appendUvarint(nil, uint64(len(joined)))
 	for _, s := range joined {
 		body = appendConst(append(body, 0, 0x41), int32(s.at))
-		body = binary.AppendUvarint(append(body, 0x0b), uint64(len(s.bytes)))
+		body = appendUvarint(append(body, 0x0b), uint64(len(s.bytes)))
 		body = append(body, s.bytes...)
 	}
-	dst = binary.AppendUvarint(append(dst, sectionData), uint64(len(body)))
+	dst = appendUvarint(append(dst, sectionData), uint64(len(body)))
 	return append(dst, body...)
 }

@@ -2,22 +2,21 @@ package abi
 
 import (
 	"bytes"
-	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 func dataModule(count int, segments []byte, more ...byte) []byte {
-	body := append(binary.AppendUvarint(nil, uint64(count)), segments...)
+	body := append(appendUvarint(nil, uint64(count)), segments...)
 	m := append(bytes.Clone(wasmHead), more...)
-	m = binary.AppendUvarint(append(m, sectionData), uint64(len(body)))
+	m = appendUvarint(append(m, sectionData), uint64(len(body)))
 	return append(m, body...)
 }
 
 func active(at int32, content string) []byte {
 	b := appendConst([]byte{0, 0x41}, at)
-	b = binary.AppendUvarint(append(b, 0x0b), uint64(len(content)))
+	b = appendUvarint(append(b, 0x0b), uint64(len(content)))
 	return append(b, content...)
 }
 
@@ -25,7 +24,7 @@ func TestJoinData(t *testing.T) {
 	join := func(m []byte) []segment {
 		out, err := JoinData(m)
 		require.NoError(t, err)
-		_, n := binary.Uvarint(out[len(wasmHead)+1:])
+		_, n := uvarint(out[len(wasmHead)+1:])
 		segments, ok := readData(out[len(wasmHead)+1+n:])
 		require.True(t, ok)
 		return segments

@@ -2,7 +2,6 @@ package abi
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 )
 
@@ -28,7 +27,7 @@ func Section(module []byte, name string) (content []byte, ok bool, err error) {
 	rest := module[len(wasmHead):]
 	for len(rest) > 0 {
 		id := rest[0]
-		size, n := binary.Uvarint(rest[1:])
+		size, n := uvarint(rest[1:])
 		if n <= 0 || n > 5 || size > uint64(len(rest)-1-n) {
 			return nil, false, ErrNotWasm
 		}
@@ -37,7 +36,7 @@ func Section(module []byte, name string) (content []byte, ok bool, err error) {
 		if id != 0 {
 			continue
 		}
-		l, n := binary.Uvarint(body)
+		l, n := uvarint(body)
 		if n <= 0 || n > 5 || l > uint64(len(body)-n) {
 			return nil, false, ErrNotWasm
 		}
@@ -50,9 +49,9 @@ func Section(module []byte, name string) (content []byte, ok bool, err error) {
 
 // AppendSection appends a custom section to a module.
 func AppendSection(module []byte, name string, content []byte) []byte {
-	body := binary.AppendUvarint(nil, uint64(len(name)))
+	body := appendUvarint(nil, uint64(len(name)))
 	body = append(append(body, name...), content...)
 	module = append(module, 0)
-	module = binary.AppendUvarint(module, uint64(len(body)))
+	module = appendUvarint(module, uint64(len(body)))
 	return append(module, body...)
 }

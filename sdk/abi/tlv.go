@@ -1,7 +1,6 @@
 package abi
 
 import (
-	"encoding/binary"
 	"errors"
 )
 
@@ -37,7 +36,7 @@ func (w *Writer) head(t Tag, n int) {
 		flags = FlagCritical
 	}
 	h := uint64(t) | uint64(flags)<<16 | uint64(uint32(n))<<32
-	w.Buf = binary.LittleEndian.AppendUint64(w.Buf, h)
+	w.Buf = appendU64(w.Buf, h)
 }
 
 // Bytes appends a field.
@@ -75,13 +74,13 @@ func (w *Writer) Flag(t Tag, v bool) {
 // U32 appends a four-byte field.
 func (w *Writer) U32(t Tag, v uint32) {
 	w.head(t, 4)
-	w.Buf = binary.LittleEndian.AppendUint32(w.Buf, v)
+	w.Buf = appendU32(w.Buf, v)
 }
 
 // I64 appends an eight-byte field.
 func (w *Writer) I64(t Tag, v int64) {
 	w.head(t, 8)
-	w.Buf = binary.LittleEndian.AppendUint64(w.Buf, uint64(v))
+	w.Buf = appendU64(w.Buf, uint64(v))
 }
 
 // Open starts a field whose length is not known yet, most often a nested
@@ -93,7 +92,7 @@ func (w *Writer) Open(t Tag) (mark int) {
 
 // Close ends a field started by Open.
 func (w *Writer) Close(mark int) {
-	binary.LittleEndian.PutUint32(w.Buf[mark-4:], uint32(len(w.Buf)-mark))
+	putU32(w.Buf[mark-4:], uint32(len(w.Buf)-mark))
 }
 
 // Field is one field of a record. Value aliases the record.
@@ -112,9 +111,9 @@ func (f Field) Uint() uint64 {
 	case 1:
 		return uint64(f.Value[0])
 	case 4:
-		return uint64(binary.LittleEndian.Uint32(f.Value))
+		return uint64(getU32(f.Value))
 	case 8:
-		return binary.LittleEndian.Uint64(f.Value)
+		return getU64(f.Value)
 	}
 	return 0
 }
@@ -122,7 +121,7 @@ func (f Field) Uint() uint64 {
 // Int reads a signed integer of 1, 4 or 8 bytes; any other size is 0.
 func (f Field) Int() int64 {
 	if len(f.Value) == 4 {
-		return int64(int32(binary.LittleEndian.Uint32(f.Value)))
+		return int64(int32(getU32(f.Value)))
 	}
 	return int64(f.Uint())
 }
@@ -157,15 +156,15 @@ func (r *Reader) Next() bool {
 		r.err = ErrTruncated
 		return false
 	}
-	n := binary.LittleEndian.Uint32(r.rest[4:])
+	n := getU32(r.rest[4:])
 	if uint64(n) > uint64(len(r.rest)-HeaderSize) {
 		r.err = ErrTruncated
 		return false
 	}
 	end := HeaderSize + int(n)
 	r.field = Field{
-		Tag:      Tag(binary.LittleEndian.Uint16(r.rest)),
-		Critical: binary.LittleEndian.Uint16(r.rest[2:])&FlagCritical != 0,
+		Tag:      Tag(getU16(r.rest)),
+		Critical: getU16(r.rest[2:])&FlagCritical != 0,
 		Value:    r.rest[HeaderSize:end:end],
 	}
 	r.rest = r.rest[end:]

@@ -14,6 +14,7 @@ import (
 	"github.com/omniroute/omniroute/plugins/provider/default"
 	"github.com/omniroute/omniroute/plugins/provider/demo"
 	"github.com/omniroute/omniroute/sdk"
+	"github.com/omniroute/omniroute/sdk/translator"
 )
 
 // Version of the bundle.
@@ -22,15 +23,17 @@ const Version = "0.1.0"
 // Module returns all built-in parts as one module.
 func Module() *sdk.Module {
 	return sdk.Bundle("omniroute/core", Version,
-		sdk.Dialect(openai.New()),
-		sdk.Dialect(openairesponses.New()),
-		sdk.Dialect(claude.New()),
-		sdk.Dialect(gemini.New()),
-		sdk.Dialect(geminicli.New()),
-		sdk.Dialect(antigravity.New()),
-		sdk.Dialect(kiro.New()),
-		sdk.Dialect(cursor.New()),
-		sdk.Dialect(ollama.New()),
+		translator.Of(
+			openai.New(),
+			openairesponses.New(),
+			claude.New(),
+			gemini.New(),
+			geminicli.New(),
+			antigravity.New(),
+			kiro.New(),
+			cursor.New(),
+			ollama.New(),
+		),
 		executor.New(),
 		demo.New(),
 	).Handles(2048)

@@ -77,14 +77,13 @@ func (Hub) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{c: c, t: c.Tokens(), r: &hub.Request{Source: Name}, ext: true}
+	p := newParser(c, true)
 	var omni []byte
 	for it := jsn.Object(body); it.Next(); {
-		v := it.Value()
 		if string(it.Key()) == "x_omni" {
-			omni = v
-		} else if !jsn.IsNull(v) {
-			p.field(string(it.Key()), v)
+			omni = it.Value()
+		} else {
+			p.member(&it)
 		}
 	}
 	p.root(omni)

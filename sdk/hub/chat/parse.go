@@ -12,7 +12,19 @@ type parser struct {
 	t jsn.Tokens
 	r *hub.Request
 	// ext: x_omni is understood.
-	ext bool
+	ext   bool
+	arena *hub.Arena
+}
+
+// bytesPerMessage is a guess that makes the list of messages rarely grow.
+const bytesPerMessage = 200
+
+func newParser(c *hub.Ctx, ext bool) parser {
+	p := parser{c: c, t: c.Tokens(), r: &hub.Request{Source: Name}, ext: ext, arena: c.Arena}
+	if p.arena == nil {
+		p.arena = new(hub.Arena)
+	}
+	return p
 }
 
 // ParseRequest reads a chat completions request.
@@ -21,13 +33,36 @@ func ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{c: c, t: c.Tokens(), r: &hub.Request{Source: Name}}
+	p := newParser(c, false)
 	for it := jsn.Object(body); it.Next(); {
-		if v := it.Value(); !jsn.IsNull(v) {
-			p.field(string(it.Key()), v)
-		}
+		p.member(&it)
 	}
 	return p.r, nil
+}
+
+// member takes one member of the root. The long lists are walked in place, so that they
+// are read once.
+func (p *parser) member(it *jsn.ObjectIter) {
+	switch key := it.Key(); {
+	case string(key) == "messages":
+		p.r.Messages = p.arena.Messages(len(it.Base())/bytesPerMessage + 16)
+		list := it.Array()
+		for list.Next() {
+			p.message(&list)
+		}
+		it.Leave(list.End())
+	case string(key) == "tools":
+		p.r.Tools = append(p.arena.Tools(32), p.r.Tools...)
+		list := it.Array()
+		for list.Next() {
+			p.tool(list.Value())
+		}
+		it.Leave(list.End())
+	default:
+		if v := it.Value(); !jsn.IsNull(v) {
+			p.field(string(key), v)
+		}
+	}
 }
 
 func (p *parser) field(key string, v []byte) {
@@ -39,15 +74,6 @@ func (p *parser) field(key string, v []byte) {
 		r.Stream = jsn.IsTrue(v)
 	case "stream_options":
 		r.IncludeUsage = jsn.IsTrue(jsn.Get(v, "include_usage"))
-	case "messages":
-		r.Messages = make([]hub.Message, 0, jsn.Len(v))
-		for it := jsn.Array(v); it.Next(); {
-			p.message(it.Value())
-		}
-	case "tools":
-		for it := jsn.Array(v); it.Next(); {
-			p.tool(it.Value())
-		}
 	case "functions":
 		for it := jsn.Array(v); it.Next(); {
 			r.Tools = append(r.Tools, p.function(it.Value()))
@@ -177,39 +203,46 @@ func boolean(v []byte) []byte {
 	return nil
 }
 
-func (p *parser) message(raw []byte) {
+// message reads one message in place. Calls, and the name, belong to some roles only;
+// the role may stand behind them.
+func (p *parser) message(list *jsn.ArrayIter) {
 	m := hub.Message{}
-	var content, calls, legacy, reasoning, cache, omni []byte
-	for it := jsn.Object(raw); it.Next(); {
-		v := it.Value()
+	var legacy, reasoning, cache, omni []byte
+	var refusal jsn.Str
+	it := list.Object()
+	for it.Next() {
 		switch string(it.Key()) {
 		case "role":
-			m.Role = jsn.StrOf(v).View()
+			m.Role = jsn.StrOf(it.Value()).View()
 		case "content":
-			content = v
+			m.Parts = p.parts(&it)
 		case "tool_calls":
-			calls = v
+			calls := it.Array()
+			p.calls(&m, &calls)
+			it.Leave(calls.End())
 		case "function_call":
-			legacy = v
+			legacy = it.Value()
 		case "reasoning_content":
-			reasoning = v
+			reasoning = it.Value()
 		case "reasoning":
 			if reasoning == nil {
-				reasoning = v
+				reasoning = it.Value()
 			}
 		case "refusal":
-			if s := jsn.StrOf(v); len(s) > 0 {
-				m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
-			}
+			refusal = jsn.StrOf(it.Value())
 		case "tool_call_id":
-			m.CallID = p.t.Decode(jsn.StrOf(v))
+			m.CallID = p.t.Decode(jsn.StrOf(it.Value()))
 		case "name":
-			m.Name = p.t.Decode(jsn.StrOf(v))
+			m.Name = p.t.Decode(jsn.StrOf(it.Value()))
 		case "cache_control":
-			cache = object(v)
+			cache = object(it.Value())
 		case "x_omni":
-			omni = v
+			omni = it.Value()
 		}
+	}
+	list.Leave(it.End())
+	if len(refusal) > 0 {
+		m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: refusal})
 	}
 	switch m.Role {
 	case "function":
@@ -220,14 +253,16 @@ func (p *parser) message(raw []byte) {
 		if s := jsn.StrOf(reasoning); len(s) > 0 {
 			m.Reasoning = append(m.Reasoning, hub.Reasoning{Text: s})
 		}
-		p.calls(&m, calls, legacy)
+		p.legacyCall(&m, legacy)
 	default:
 		m.Role = hub.User
 	}
 	if m.Role != hub.Tool {
 		m.Name = ""
 	}
-	m.Parts = append(p.parts(content), m.Parts...)
+	if m.Role != hub.Assistant {
+		m.Calls = nil
+	}
 	if n := len(m.Parts); cache != nil && m.Role == hub.Tool {
 		m.Cache = cache
 	} else if cache != nil && n > 0 && m.Parts[n-1].Cache == nil {
@@ -239,12 +274,20 @@ func (p *parser) message(raw []byte) {
 	p.r.Messages = append(p.r.Messages, m)
 }
 
-func (p *parser) calls(m *hub.Message, calls, legacy []byte) {
-	for it := jsn.Array(calls); it.Next(); {
-		if call, ok := p.call(it.Value()); ok {
-			m.Calls = append(m.Calls, call)
+// calls reads tool_calls in place.
+func (p *parser) calls(m *hub.Message, list *jsn.ArrayIter) {
+	for list.Next() {
+		grown := p.arena.Calls.Grow(m.Calls)
+		members := list.Object()
+		if p.call(&grown[len(grown)-1], &members) {
+			m.Calls = grown
 		}
+		list.Leave(members.End())
 	}
+}
+
+// legacyCall reads the function_call of a message without tool_calls (T-8).
+func (p *parser) legacyCall(m *hub.Message, legacy []byte) {
 	if jsn.KindOf(legacy) == jsn.Obj && len(m.Calls) == 0 {
 		m.Calls = append(m.Calls, hub.Call{
 			Name: p.t.Decode(jsn.StrOf(jsn.Get(legacy, "name"))),
@@ -253,14 +296,15 @@ func (p *parser) calls(m *hub.Message, calls, legacy []byte) {
 	}
 }
 
-func (p *parser) call(raw []byte) (call hub.Call, ok bool) {
-	for it := jsn.Object(raw); it.Next(); {
-		v := it.Value()
+// call fills an empty call; false means that it is none.
+func (p *parser) call(call *hub.Call, it *jsn.ObjectIter) (ok bool) {
+	for it.Next() {
 		switch string(it.Key()) {
 		case "id":
-			call.ID = p.t.Decode(jsn.StrOf(v))
+			call.ID = p.t.Decode(jsn.StrOf(it.Value()))
 		case "function":
-			for f := jsn.Object(v); f.Next(); {
+			f := it.Object()
+			for f.Next() {
 				switch string(f.Key()) {
 				case "name":
 					call.Name = p.t.Decode(jsn.StrOf(f.Value()))
@@ -268,40 +312,69 @@ func (p *parser) call(raw []byte) (call hub.Call, ok bool) {
 					call.Args = hub.ArgsValue(f.Value())
 				}
 			}
+			it.Leave(f.End())
 			ok = true
 		case "custom":
+			v := it.Value()
 			call.Name = p.t.Decode(jsn.StrOf(jsn.Get(v, "name")))
 			call.Args, call.Custom, ok = hub.CustomArgs(jsn.StrOf(jsn.Get(v, "input"))), true, true
 		case "extra_content":
-			call.GoogleSig = jsn.StrOf(jsn.Get(v, "google", "thought_signature"))
+			call.GoogleSig = jsn.StrOf(jsn.Get(it.Value(), "google", "thought_signature"))
 		case "cache_control":
-			call.Cache = object(v)
+			call.Cache = object(it.Value())
 		case "x_omni":
-			call.Custom = p.ext && jsn.IsTrue(jsn.Get(v, "custom"))
+			call.Custom = p.ext && jsn.IsTrue(jsn.Get(it.Value(), "custom"))
 		}
 	}
-	return call, ok
+	return ok
 }
 
-// parts reads message content: a string or an array of parts.
-func (p *parser) parts(v []byte) []hub.Part {
-	switch jsn.KindOf(v) {
+// parts reads message content in place: a string or an array of parts.
+func (p *parser) parts(it *jsn.ObjectIter) (parts []hub.Part) {
+	switch it.Kind() {
 	case jsn.String:
-		return []hub.Part{{Kind: hub.PartText, Text: jsn.StrOf(v)}}
+		parts = p.arena.Parts.Grow(nil)
+		parts[0] = hub.Part{Kind: hub.PartText, Text: jsn.StrOf(it.Value())}
 	case jsn.Arr:
-		parts := make([]hub.Part, 0, 2)
-		for it := jsn.Array(v); it.Next(); {
-			if part, ok := p.part(it.Value()); ok {
-				parts = append(parts, part)
+		list := it.Array()
+		for list.Next() {
+			part, ok := p.plainText(&list)
+			if !ok {
+				part, ok = p.part(list.Value())
+			}
+			if ok {
+				parts = p.arena.Parts.Grow(parts)
+				parts[len(parts)-1] = part
 			}
 		}
-		return parts
+		it.Leave(list.End())
 	case jsn.Obj:
-		if part, ok := p.part(v); ok {
+		if part, ok := p.part(it.Value()); ok {
 			return []hub.Part{part}
 		}
 	}
-	return nil
+	return parts
+}
+
+// plainText reads a part that is nothing but text, as most are, in place; false means
+// that [parser.part] has to look.
+func (p *parser) plainText(list *jsn.ArrayIter) (part hub.Part, ok bool) {
+	it := list.Object()
+	var typ jsn.Str
+	for it.Next() {
+		switch string(it.Key()) {
+		case "type":
+			typ = jsn.StrOf(it.Value())
+		case "text":
+			part.Text = jsn.StrOf(it.Value())
+		case "cache_control":
+			part.Cache = object(it.Value())
+		default:
+			return part, false
+		}
+	}
+	list.Leave(it.End())
+	return part, part.Text != nil && typ.Is("text")
 }
 
 func (p *parser) part(raw []byte) (part hub.Part, ok bool) {

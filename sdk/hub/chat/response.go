@@ -144,9 +144,11 @@ func readMessage(c *hub.Ctx, r *hub.Response, message []byte, tags bool) {
 			r.Items = append(r.Items, hub.Item{Kind: hub.ItemImage, Media: m})
 		}
 	}
-	p := parser{c: c}
+	p := newParser(c, false)
 	var m hub.Message
-	p.calls(&m, calls, legacy)
+	list := jsn.Array(calls)
+	p.calls(&m, &list)
+	p.legacyCall(&m, legacy)
 	for _, call := range m.Calls {
 		if call.ID == "" {
 			call.ID = c.NewID("call_")

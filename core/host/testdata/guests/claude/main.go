@@ -5,6 +5,7 @@ package main
 import (
 	"github.com/omniroute/omniroute/plugins/dialect/claude"
 	"github.com/omniroute/omniroute/sdk"
+	"github.com/omniroute/omniroute/sdk/translator"
 )
 
-func main() { sdk.Serve(sdk.Bundle("test/claude", "1.0.0", sdk.Dialect(claude.New()))) }
+func main() { sdk.Serve(sdk.Bundle("test/claude", "1.0.0", translator.Of(claude.New()))) }

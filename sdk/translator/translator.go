@@ -1,44 +1,58 @@
-package sdk
+package translator
 
 import (
 	"slices"
 
+	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/hub/chat"
 )
 
-// translator is the side of a module that serves TR_*. It hangs on the module
-// by an interface, so that a plugin without a dialect does not link the
-// translation machinery: it would be half of its size.
-type translator interface {
-	add(d hub.Dialect)
-	translate(op abi.Op, handle uint32, in []byte) error
+// Of makes a part of wire formats: with it a module translates between each of
+// them, the hub form and every other format of the part.
+func Of(dialects ...hub.Dialect) sdk.Part {
+	return sdk.NewTranslator(&translations{dialects: dialects})
 }
 
-// translations implements translator.
+// translations implements sdk.Translator.
 type translations struct {
-	m        *Module
 	dialects []hub.Dialect
+	env      sdk.Env
+	out      *abi.Writer
 	ctx      hub.Ctx // of stateless calls
 	drops    []string
 	arena    hub.Arena // of stateless calls
 }
 
-func (t *translations) add(d hub.Dialect) { t.dialects = append(t.dialects, d) }
+// Provides implements [sdk.Translator].
+func (x *translations) Provides() [][]byte {
+	list := make([][]byte, len(x.dialects))
+	for k, d := range x.dialects {
+		q := string(sdk.Quote(d.Name()))
+		list[k] = []byte(`{"kind":"translator","id":` + q + `,"dialect":` + q +
+			`,"directions":["request","response","stream","error"]}`)
+	}
+	return list
+}
+
+// Serves implements [sdk.Translator].
+func (x *translations) Serves(from, to string) bool {
+	return x.dialect(from) != nil && x.dialect(to) != nil
+}
 
 // dialect finds a format; the hub form, in which the halves of a translation
 // travel between two modules, is always there.
-func (t *translations) dialect(name string) (hub.Dialect, error) {
-	for _, d := range t.dialects {
+func (x *translations) dialect(name string) hub.Dialect {
+	for _, d := range x.dialects {
 		if d.Name() == name {
-			return d, nil
+			return d
 		}
 	}
 	if form := (chat.Hub{}); form.Name() == name {
-		return form, nil
+		return form
 	}
-	return nil, pluginError("no translator for the format " + name)
+	return nil
 }
 
 // translation is the decoded input of a TR_* call. Everything aliases the
@@ -50,7 +64,7 @@ type translation struct {
 }
 
 func (x *translations) read(c *hub.Ctx, in []byte) (t translation, err error) {
-	*c = hub.Ctx{Blobs: blobs{x.m.env}, Rand: x.m.env.Rand, NowUnix: x.m.nowUnix, Degraded: x.degraded}
+	*c = hub.Ctx{Blobs: blobs{x.env}, Rand: x.env.Rand, NowUnix: x.nowUnix, Degraded: x.degraded}
 	x.drops = x.drops[:0]
 	var from, to string
 	r := abi.Read(in)
@@ -102,45 +116,32 @@ func (x *translations) read(c *hub.Ctx, in []byte) (t translation, err error) {
 		c.Blobs = nil
 	}
 	c.Request = t.request
-	if to != "" {
-		if t.to, err = x.dialect(to); err != nil {
-			return t, err
-		}
-	}
-	if from != "" {
-		t.from, err = x.dialect(from)
-	}
-	return t, err
+	t.from, t.to = x.dialect(from), x.dialect(to)
+	return t, nil
 }
 
-func (x *translations) translate(op abi.Op, handle uint32, in []byte) error {
-	c := &x.ctx
-	if op == abi.OpTrOpen {
-		c = new(hub.Ctx)
-	}
-	t, err := x.read(c, in)
+// Translate implements [sdk.Translator].
+func (x *translations) Translate(c *sdk.Translation) error {
+	x.env, x.out = c.Env, c.Out
+	t, err := x.read(&x.ctx, c.In)
 	if err != nil {
 		return err
 	}
-	if t.to == nil || t.from == nil && op != abi.OpTrError {
-		return pluginError(op.String() + " needs the formats to translate between")
-	}
-	switch op {
+	switch c.Op {
 	case abi.OpTrRequest:
-		return x.request(c, &t)
+		err = x.request(&x.ctx, &t)
 	case abi.OpTrResponse:
-		return x.response(c, &t)
-	case abi.OpTrError:
-		x.renderError(c, &t)
-		return nil
+		err = x.response(&x.ctx, &t)
+	default:
+		x.renderError(&x.ctx, &t)
 	}
-	return x.open(handle, c, &t)
+	return wire(err)
 }
 
 func (x *translations) request(c *hub.Ctx, t *translation) error {
 	x.arena.Reset()
 	c.Arena = &x.arena
-	w := &x.m.out
+	w := x.out
 	mark := w.Open(abi.TagBody)
 	out, err := hub.TranslateRequest(t.from, t.to, c, w.Buf, t.body)
 	if err != nil {
@@ -148,14 +149,14 @@ func (x *translations) request(c *hub.Ctx, t *translation) error {
 	}
 	w.Buf = out
 	w.Close(mark)
-	x.m.writeNames(c.Names)
+	x.writeNames(c.Names)
 	x.writeDrops()
 	return nil
 }
 
 // writeNames writes the tool name map in a fixed order: equal inputs have equal
 // outputs.
-func (m *Module) writeNames(names map[string]string) {
+func (x *translations) writeNames(names map[string]string) {
 	if len(names) == 0 {
 		return
 	}
@@ -165,12 +166,12 @@ func (m *Module) writeNames(names map[string]string) {
 	}
 	slices.Sort(upstream)
 	for _, n := range upstream {
-		m.out.Pair(abi.TagToolName, n, names[n])
+		x.out.Pair(abi.TagToolName, n, names[n])
 	}
 }
 
 func (x *translations) response(c *hub.Ctx, t *translation) error {
-	w := &x.m.out
+	w := x.out
 	mark := w.Open(abi.TagBody)
 	out, resp, err := hub.TranslateResponse(t.from, t.to, c, w.Buf, t.body)
 	if err != nil {
@@ -185,15 +186,15 @@ func (x *translations) response(c *hub.Ctx, t *translation) error {
 func (x *translations) writeOutcome(resp *hub.Response) {
 	if resp != nil {
 		if resp.Usage.Known {
-			writeUsage(&x.m.out, resp.Usage)
+			usage(resp.Usage).AppendTo(x.out)
 		}
-		x.m.out.Text(abi.TagFinish, resp.Finish)
+		x.out.Text(abi.TagFinish, resp.Finish)
 	}
 	x.writeDrops()
 }
 
 func (x *translations) renderError(c *hub.Ctx, t *translation) {
-	w := &x.m.out
+	w := x.out
 	e := toHub(&t.err)
 	if e.Status != 0 {
 		w.U32(abi.TagStatus, uint32(e.Status))
@@ -207,63 +208,64 @@ func (x *translations) degraded(field string) { x.drops = append(x.drops, field)
 
 func (x *translations) writeDrops() {
 	for _, d := range x.drops {
-		x.m.out.String(abi.TagDegraded, d)
+		x.out.String(abi.TagDegraded, d)
 	}
 	x.drops = x.drops[:0]
 }
 
-func (m *Module) nowUnix() int64 { return m.env.NowMS() / 1000 }
+func (x *translations) nowUnix() int64 { return x.env.NowMS() / 1000 }
 
-// openStream is the state behind a handle.
-type openStream interface {
-	frame(m *Module, f abi.Frame) error
-	end(m *Module, reason abi.EndReason) error
-	// settle writes what a call changed beside frames.
-	settle(m *Module)
-}
-
-type translationStream struct {
+// stream is the state behind a handle.
+type stream struct {
 	of    *translations
 	ctx   *hub.Ctx
 	hub   *hub.Stream
-	emit  func(hub.Event)
 	usage hub.Usage
 	fin   string
 }
 
-func (x *translations) open(handle uint32, c *hub.Ctx, t *translation) error {
-	if t.request != nil { // the input buffer is reused by the next call
-		c.Request = append([]byte(nil), t.request...)
+// Open implements [sdk.Translator].
+func (x *translations) Open(c *sdk.Translation) (sdk.StreamState, error) {
+	x.env, x.out = c.Env, c.Out
+	ctx := new(hub.Ctx)
+	t, err := x.read(ctx, c.In)
+	if err != nil {
+		return nil, err
 	}
-	st := &translationStream{of: x, ctx: c, hub: hub.NewStream(t.from, t.to, c)}
-	st.emit = func(ev hub.Event) { x.m.out.Frame(abi.Frame{Name: ev.Name, Payload: ev.Data}) }
-	x.m.streams[handle] = st
+	if t.request != nil { // the input buffer is reused by the next call
+		ctx.Request = append([]byte(nil), t.request...)
+	}
+	s := &stream{of: x, ctx: ctx, hub: hub.NewStream(t.from, t.to, ctx)}
 	x.writeDrops()
-	return nil
+	return s, nil
 }
 
-func (s *translationStream) frame(m *Module, f abi.Frame) error {
+func (s *stream) emit(ev hub.Event) { s.of.out.Frame(abi.Frame{Name: ev.Name, Payload: ev.Data}) }
+
+// Frame implements [sdk.StreamState].
+func (s *stream) Frame(f abi.Frame) error {
 	if f.Kind == abi.FrameComment {
 		return nil
 	}
-	return s.hub.Feed(hub.Event{Name: f.Name, Data: f.Payload, Valid: f.JSON}, s.emit)
+	return wire(s.hub.Feed(hub.Event{Name: f.Name, Data: f.Payload, Valid: f.JSON}, s.emit))
 }
 
-func (s *translationStream) end(m *Module, reason abi.EndReason) error {
+// End implements [sdk.StreamState].
+func (s *stream) End(reason abi.EndReason) error {
 	if reason == abi.EndClientGone {
 		return nil
 	}
 	if err := s.hub.End(s.emit); err != nil {
-		return err
+		return wire(err)
 	}
 	if !s.ctx.Collect {
 		return nil
 	}
-	w := &m.out
+	w := s.of.out
 	mark := w.Open(abi.TagBody)
 	out, resp, err := s.hub.Body(w.Buf)
 	if err != nil {
-		return err
+		return wire(err)
 	}
 	w.Buf = out
 	w.Close(mark)
@@ -273,64 +275,54 @@ func (s *translationStream) end(m *Module, reason abi.EndReason) error {
 	return nil
 }
 
-func (s *translationStream) settle(m *Module) {
+// Settle implements [sdk.StreamState].
+func (s *stream) Settle() {
 	if s.hub.Usage.Known && s.hub.Usage != s.usage {
 		s.usage = s.hub.Usage
-		writeUsage(&m.out, s.usage)
+		usage(s.usage).AppendTo(s.of.out)
 	}
 	if s.hub.Finish != s.fin {
 		s.fin = s.hub.Finish
-		m.out.String(abi.TagFinish, s.fin)
+		s.of.out.String(abi.TagFinish, s.fin)
 	}
 	s.of.writeDrops()
 }
 
-func (m *Module) streamData(handle uint32, in []byte) error {
-	st, ok := m.streams[handle]
-	if !ok {
-		return pluginError("no open stream under this handle")
+func usage(u hub.Usage) sdk.Usage {
+	return sdk.Usage{
+		Prompt: u.Prompt, Completion: u.Completion, CachedRead: u.CachedRead, CacheWrite: u.CacheWrite,
+		Reasoning: u.Reasoning, Total: u.Total, Estimated: u.Estimated,
 	}
-	r := abi.Read(in)
-	for r.Next() {
-		f := r.Field()
-		if f.Tag != abi.TagFrame {
-			r.Unknown()
-			continue
-		}
-		fr, err := f.Frame()
-		if err != nil {
-			return err
-		}
-		if err := st.frame(m, fr); err != nil {
-			return err
-		}
-	}
-	if err := r.Err(); err != nil {
-		return err
-	}
-	st.settle(m)
-	return nil
 }
 
-func (m *Module) streamEnd(handle uint32, in []byte) error {
-	st, ok := m.streams[handle]
+// wire turns an error of a dialect into its record.
+func wire(err error) error {
+	e, ok := err.(*hub.Error)
 	if !ok {
-		return pluginError("no open stream under this handle")
-	}
-	delete(m.streams, handle)
-	var reason abi.EndReason
-	if f, ok := abi.Find(in, abi.TagReason); ok {
-		reason = abi.EndReason(f.Uint())
-	}
-	if err := st.end(m, reason); err != nil {
 		return err
 	}
-	st.settle(m)
-	return nil
+	r := &abi.ErrorRecord{
+		Message: e.Message, Status: e.Status, Type: e.Type, Code: e.Code, Param: e.Param,
+		NoCode: e.NoCode, Upstream: e.Upstream, Fallback: e.Fallback,
+	}
+	if e.RetryAfterMS > 0 {
+		r.RetryAfterMS = e.RetryAfterMS
+	}
+	if !e.Upstream {
+		r.Class, r.Scope = "client", string(sdk.ThisRequest)
+	}
+	return r
+}
+
+func toHub(r *abi.ErrorRecord) *hub.Error {
+	return &hub.Error{
+		Status: r.Status, Type: r.Type, Code: r.Code, Param: r.Param, Message: r.Message,
+		NoCode: r.NoCode, Upstream: r.Upstream, Fallback: r.Fallback, RetryAfterMS: r.RetryAfterMS,
+	}
 }
 
 // blobs shows the host's body tokens as hub.Blobs.
-type blobs struct{ env Env }
+type blobs struct{ env sdk.Env }
 
 // Len implements hub.Blobs.
 func (b blobs) Len(id int) int { return b.env.Len(id) }
