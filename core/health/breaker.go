@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/omniroute/omniroute/core/state"
 )
 
 // BreakerState is closed, half_open or open.
@@ -54,16 +56,19 @@ type Outcome struct {
 // admits one probe at a time; a probe that fails opens it again.
 type Breakers struct {
 	clock clock
+	keep  *keeper
 	table *table[breaker]
 }
 
 type breaker struct {
 	name string
+	keep *keeper
 
 	mu       sync.Mutex
 	open     bool
 	since    time.Time // of the present state
 	until    time.Time // of an open one
+	reset    time.Duration
 	failures int
 	reopens  int
 	probe    time.Time // until when a probe holds the only place
@@ -75,8 +80,48 @@ type slot struct {
 	total, failed int
 }
 
-func newBreakers(c clock) *Breakers {
-	return &Breakers{clock: c, table: newTable(func(name string) *breaker { return &breaker{name: name, since: c.now()} })}
+func newBreakers(c clock, k *keeper) *Breakers {
+	return &Breakers{clock: c, keep: k, table: newTable(func(name string) *breaker {
+		return &breaker{name: name, keep: k, since: c.now()}
+	})}
+}
+
+// breakerRecord is the stored form of a breaker that is open or has failed.
+type breakerRecord struct {
+	Open     bool          `json:"open,omitempty"`
+	Since    time.Time     `json:"since"`
+	Until    time.Time     `json:"until,omitzero"`
+	Reset    time.Duration `json:"reset,omitempty"`
+	Failures int           `json:"failures,omitempty"`
+	Reopens  int           `json:"reopens,omitempty"`
+}
+
+// save writes the breaker; x.mu is held. A closed one without failures is not
+// worth a record.
+func (x *breaker) save() {
+	if x.keep == nil {
+		return
+	}
+	key := state.Key(kindBreaker, x.name)
+	if !x.open && x.failures == 0 {
+		x.keep.put(key, nil, 0)
+		return
+	}
+	x.keep.put(key, &breakerRecord{Open: x.open, Since: x.since, Until: x.until, Reset: x.reset, Failures: x.failures, Reopens: x.reopens}, breakerMaxSpan)
+}
+
+// restore takes a stored breaker. One that was half open has its place for a
+// probe again.
+func (b *Breakers) restore(name string, r *breakerRecord) {
+	now := b.clock.now()
+	x := b.table.get(name)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.open, x.failures, x.reopens, x.reset = r.Open, r.Failures, r.Reopens, min(max(r.Reset, 0), breakerMaxSpan)
+	x.since, x.until = r.Since, closer(r.Until, now, x.reset)
+	if x.since.After(now) {
+		x.since = now
+	}
 }
 
 // Allow asks to pass. When ok, done must be called once with the outcome;
@@ -133,8 +178,11 @@ func (x *breaker) settle(o Outcome, probe bool, now time.Time) {
 		}
 		if x.open {
 			x.open, x.since, x.reopens = false, now, 0
+		} else if x.failures == 0 {
+			return
 		}
 		x.failures = 0
+		x.save()
 		return
 	}
 	s.failed++
@@ -150,10 +198,11 @@ func (x *breaker) settle(o Outcome, probe bool, now time.Time) {
 	switch {
 	case x.open && probe:
 		x.reopens++
-		x.until, x.since = now.Add(reset), now
+		x.until, x.since, x.reset = now.Add(reset), now, reset
 	case !x.open && open:
-		x.open, x.until, x.since = true, now.Add(reset), now
+		x.open, x.until, x.since, x.reset = true, now.Add(reset), now, reset
 	}
+	x.save()
 }
 
 // slot is the present part of the window.
@@ -225,5 +274,6 @@ func (b *Breakers) Reset(name string) {
 		defer x.mu.Unlock()
 		x.open, x.since, x.failures, x.reopens, x.probe = false, now, 0, 0, time.Time{}
 		x.slots = [breakerSlots]slot{}
+		x.save()
 	})
 }

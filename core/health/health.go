@@ -1,6 +1,10 @@
 package health
 
-import "time"
+import (
+	"time"
+
+	"github.com/omniroute/omniroute/core/state"
+)
 
 // Options configure the tables.
 type Options struct {
@@ -13,6 +17,12 @@ type Options struct {
 	CacheBytes   int64
 	CacheEntries int
 	CacheEntry   int64
+	// Store keeps breakers, lockouts, bans, learnt limits and cached answers over
+	// restarts; nil = memory only. [Health.Restore] reads them.
+	Store state.Store
+	// Writer takes the writes whose loss in the last moment is harmless; nil =
+	// everything is written at once.
+	Writer *state.Writer
 }
 
 // Health is the set of tables.
@@ -26,6 +36,7 @@ type Health struct {
 	Combos   *Combos
 	Cache    *Cache
 	Idem     *Idempotency
+	Flights  *Flights
 }
 
 // clock is the time as the tables see it.
@@ -46,16 +57,18 @@ func New(opt Options) *Health {
 			return t.C, func() { t.Stop() }
 		}
 	}
+	k := newKeeper(opt)
 	return &Health{
-		Breakers: newBreakers(c),
-		Limits:   newLimiters(c),
+		Breakers: newBreakers(c, k),
+		Limits:   newLimiters(c, k),
 		Gates:    newGates(c),
-		Lockouts: newLockouts(c),
-		Bans:     newBans(c),
+		Lockouts: newLockouts(c, k),
+		Bans:     newBans(c, k),
 		Stats:    newStats(c),
 		Combos:   newCombos(),
-		Cache:    newCache(c, opt),
+		Cache:    newCache(c, k, opt),
 		Idem:     newIdempotency(c),
+		Flights:  newFlights(),
 	}
 }
 

@@ -40,7 +40,15 @@ type Learned struct {
 	Reservoir int           // starts left, -1 = unchanged
 	Refill    int           // starts after Every
 	Every     time.Duration
-	Open      bool // forget reservoir and gap
+	Open      bool         // forget reservoir and gap
+	Tokens    *TokenWindow // nil = unchanged
+}
+
+// TokenWindow is a provider's own count of tokens: of Limit, Remaining are left,
+// and all of them are back after Reset (0 = a minute for a whole limit).
+type TokenWindow struct {
+	Limit, Remaining int64
+	Reset            time.Duration
 }
 
 // Limiters is a table of rate limiters by scope. A limiter is a set of token
@@ -48,6 +56,7 @@ type Learned struct {
 // which it may start, and is refused at once when that is too far away.
 type Limiters struct {
 	clock clock
+	keep  *keeper
 	table *table[limiter]
 }
 
@@ -58,6 +67,7 @@ type limiter struct {
 	requests bucket // rpm
 	tokens   bucket // tpm
 	daily    bucket // rpd
+	told     bucket // tokens, as the provider counts them
 	gap      time.Duration
 	next     time.Time // earliest next start by gap
 	paused   time.Time
@@ -128,8 +138,8 @@ func (b *bucket) take(n float64) {
 	}
 }
 
-func newLimiters(c clock) *Limiters {
-	return &Limiters{clock: c, table: newTable(func(scope string) *limiter {
+func newLimiters(c clock, k *keeper) *Limiters {
+	return &Limiters{clock: c, keep: k, table: newTable(func(scope string) *limiter {
 		return &limiter{scope: scope, reservoir: -1, pauses: make(chan struct{})}
 	})}
 }
@@ -276,6 +286,7 @@ func (x *limiter) project(limit Limit, tokens float64, now time.Time) (kind stri
 	}
 	consider("rpd", x.daily.wait(1, now))
 	consider("tpm", x.tokens.wait(tokens, now))
+	consider("tokens", x.told.wait(tokens, now))
 	consider("rpm", x.requests.wait(1, now))
 	if max(limit.Gap, x.gap) > 0 {
 		consider("gap", x.next.Sub(now))
@@ -295,6 +306,7 @@ func (x *limiter) project(limit Limit, tokens float64, now time.Time) (kind stri
 func (x *limiter) book(limit Limit, tokens float64, start time.Time) {
 	x.requests.take(1)
 	x.tokens.take(tokens)
+	x.told.take(tokens)
 	x.daily.take(1)
 	if gap := max(limit.Gap, x.gap); gap > 0 {
 		x.next = start.Add(gap)
@@ -307,6 +319,7 @@ func (x *limiter) book(limit Limit, tokens float64, start time.Time) {
 func (x *limiter) unbook(tokens float64) {
 	x.requests.take(-1)
 	x.tokens.take(-tokens)
+	x.told.take(-tokens)
 	x.daily.take(-1)
 	if x.reservoir >= 0 {
 		x.reservoir++
@@ -323,34 +336,17 @@ func (x *limiter) correct(tokens float64, now time.Time) {
 	}
 }
 
-// Learn applies what a response said.
-func (l *Limiters) Learn(scope string, v Learned) {
-	x := l.table.get(scope)
-	now := l.clock.now()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if v.Open {
-		x.gap, x.reservoir, x.paused = 0, -1, time.Time{}
-	}
-	if v.Gap >= 0 {
-		x.gap = v.Gap
-	}
-	if v.Reservoir >= 0 && !v.Open {
-		x.reservoir, x.refill, x.every = v.Reservoir, max(v.Refill, 1), max(v.Every, time.Second)
-		x.refillAt = now.Add(x.every)
-		x.wake()
-	}
-}
-
 // Pause stops starts for d. Who waits is asked to project anew, and fails at
 // once if the wait has become too long.
 func (l *Limiters) Pause(scope string, d time.Duration) {
 	x := l.table.get(scope)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if until := l.clock.now().Add(d); until.After(x.paused) {
+	now := l.clock.now()
+	if until := now.Add(d); until.After(x.paused) {
 		x.paused = until
 		x.wake()
+		l.save(x, now)
 	}
 }
 

@@ -5,12 +5,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/omniroute/omniroute/core/state"
 )
 
 const (
 	maxSubjects  = 100_000
 	lockMemory   = 24 * time.Hour // how long a lock counts for escalation
 	keptAttempts = 1000
+	maxLock      = 7 * 24 * time.Hour // how long a stored lock is kept at most
 )
 
 // Lock is the state of one subject, as policies see it.
@@ -26,20 +29,81 @@ type Lock struct {
 // bounded; the subject that was quiet the longest gives way.
 type Lockouts struct {
 	clock clock
+	keep  *keeper
 
-	mu sync.Mutex
-	m  map[string]*subject
+	saving sync.Mutex // one durable write at a time; never taken while mu is held
+	mu     sync.Mutex
+	m      map[string]*subject
 }
 
 type subject struct {
 	attempts []time.Time
 	locks    []time.Time
 	until    time.Time
+	length   time.Duration // of the present lock
 	last     time.Time
 	window   time.Duration
 }
 
-func newLockouts(c clock) *Lockouts { return &Lockouts{clock: c, m: map[string]*subject{}} }
+func newLockouts(c clock, k *keeper) *Lockouts {
+	return &Lockouts{clock: c, keep: k, m: map[string]*subject{}}
+}
+
+// lockRecord is the stored form of a subject.
+type lockRecord struct {
+	Attempts []time.Time   `json:"attempts,omitempty"`
+	Locks    []time.Time   `json:"locks,omitempty"`
+	Until    time.Time     `json:"until,omitzero"`
+	Length   time.Duration `json:"length,omitempty"` // of the present lock
+	Window   time.Duration `json:"window"`
+	Last     time.Time     `json:"last"`
+}
+
+// save writes the present state of a subject. One that was locked or let go is
+// on disk before save returns; single attempts are queued, so that nobody can
+// keep the disk busy by failing.
+func (l *Lockouts) save(name string, now bool) {
+	if l.keep == nil {
+		return
+	}
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	l.mu.Lock()
+	var r any
+	if s := l.m[name]; s != nil {
+		r = &lockRecord{Attempts: slices.Clone(s.attempts), Locks: slices.Clone(s.locks), Until: s.until, Length: s.length, Window: s.window, Last: s.last}
+	}
+	l.mu.Unlock()
+	key := state.Key(kindLockout, name)
+	if now {
+		l.keep.putNow(key, r, lockMemory+maxLock)
+		return
+	}
+	l.keep.put(key, r, lockMemory+maxLock)
+}
+
+// restore takes a stored subject.
+func (l *Lockouts) restore(name string, r *lockRecord) {
+	now := l.clock.now()
+	past := func(list []time.Time) []time.Time {
+		for i := range list {
+			if list[i].After(now) {
+				list[i] = now
+			}
+		}
+		return list
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.m) >= maxSubjects {
+		return
+	}
+	s := &subject{attempts: past(r.Attempts), locks: past(r.Locks), length: r.Length, window: r.Window, last: r.Last}
+	s.until = closer(r.Until, now, r.Length)
+	if s.prune(now); !s.idle() {
+		l.m[name] = s
+	}
+}
 
 // prune forgets what is too old. A failure exactly as old as the window is out.
 func (s *subject) prune(now time.Time) {
@@ -79,6 +143,13 @@ func (l *Lockouts) View(name string) Lock {
 // Fail counts a failure; at limit failures within window the subject is locked
 // for d.
 func (l *Lockouts) Fail(name string, limit int, window, d time.Duration) Lock {
+	view, locked := l.fail(name, limit, window, min(d, maxLock))
+	l.save(name, locked)
+	return view
+}
+
+// fail counts in memory; locked says that this failure was the one too many.
+func (l *Lockouts) fail(name string, limit int, window, d time.Duration) (view Lock, locked bool) {
 	now := l.clock.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,10 +167,10 @@ func (l *Lockouts) Fail(name string, limit int, window, d time.Duration) Lock {
 		s.attempts = append(s.attempts, now)
 	}
 	if s.until.IsZero() && limit > 0 && len(s.attempts) >= limit {
-		s.until = now.Add(d)
+		s.until, s.length, locked = now.Add(d), d, true
 		s.locks = append(s.locks, now)
 	}
-	return s.view(name, now)
+	return s.view(name, now), locked
 }
 
 // evict makes room; l.mu is held.
@@ -120,9 +191,12 @@ func (l *Lockouts) evict(now time.Time) {
 // Clear forgets a subject; it reports whether it was known.
 func (l *Lockouts) Clear(name string) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	_, known := l.m[name]
 	delete(l.m, name)
+	l.mu.Unlock()
+	if known {
+		l.save(name, true)
+	}
 	return known
 }
 
@@ -144,6 +218,7 @@ func (l *Lockouts) List() []Lock {
 // Bans is the table of temporary address bans.
 type Bans struct {
 	clock clock
+	keep  *keeper
 
 	mu sync.RWMutex
 	m  map[string]Ban
@@ -156,11 +231,30 @@ type Ban struct {
 	Reason string
 }
 
-func newBans(c clock) *Bans { return &Bans{clock: c, m: map[string]Ban{}} }
+func newBans(c clock, k *keeper) *Bans { return &Bans{clock: c, keep: k, m: map[string]Ban{}} }
+
+// banRecord is the stored form of a ban.
+type banRecord struct {
+	Until  time.Time     `json:"until"`
+	Length time.Duration `json:"length"`
+	Reason string        `json:"reason,omitempty"`
+}
+
+func (b *Bans) restore(ip string, r *banRecord) {
+	now := b.clock.now()
+	until := closer(r.Until, now, r.Length)
+	if !now.Before(until) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.m[ip] = Ban{IP: ip, Until: until, Reason: r.Reason}
+}
 
 // Add bans an address for d.
 func (b *Bans) Add(ip string, d time.Duration, reason string) {
 	now := b.clock.now()
+	defer b.keep.putNow(state.Key(kindBan, ip), &banRecord{Until: now.Add(d), Length: d, Reason: reason}, d)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.m) >= maxSubjects {
@@ -175,6 +269,7 @@ func (b *Bans) Add(ip string, d time.Duration, reason string) {
 
 // Remove lifts a ban.
 func (b *Bans) Remove(ip string) bool {
+	defer b.keep.putNow(state.Key(kindBan, ip), nil, 0)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, known := b.m[ip]
