@@ -16,13 +16,19 @@ type durable struct {
 	state.Store
 	mu sync.Mutex
 	n  int
+	// down refuses everything, like the disk of a process that is gone.
+	down bool
 }
 
 func (d *durable) Apply(ctx context.Context, b *state.Batch) error {
+	d.mu.Lock()
+	down := d.down
 	if b.Durable {
-		d.mu.Lock()
 		d.n++
-		d.mu.Unlock()
+	}
+	d.mu.Unlock()
+	if down {
+		return state.ErrClosed
 	}
 	return d.Store.Apply(ctx, b)
 }
@@ -60,9 +66,9 @@ func (x *kept) open() {
 // restart begins a new process over the same data; clean ones write what is queued.
 func (x *kept) restart(clean bool) {
 	x.t.Helper()
-	if clean {
-		require.NoError(x.t, x.queue.Close())
-	}
+	x.store.down = !clean
+	require.Equal(x.t, clean, x.queue.Close() == nil)
+	x.store.down = false
 	x.open()
 }
 
