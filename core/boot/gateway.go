@@ -81,6 +81,9 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	}()
 	warn(g.log, "configuration", conf.Warnings)
 	checkOpenFiles(g.log)
+	if err := g.openGuards(ctx); err != nil {
+		return nil, err
+	}
 	g.flow = g.newFlow()
 	if err := g.listen(); err != nil {
 		return nil, err
@@ -111,7 +114,6 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 }
 
 func (g *Gateway) newFlow() *flow.Flow {
-	g.health = health.New(health.Options{})
 	return flow.New(flow.Deps{
 		Host: g.plugins, Upstream: g.client, Keys: g.keys, Pool: g.pool, Ledger: g.ledger,
 		Health: g.health, Metrics: g.metrics.registry, Log: g.log, Version: g.opt.Version,
