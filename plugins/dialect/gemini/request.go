@@ -46,43 +46,54 @@ func (d *Dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 			body = inner
 		}
 	}
-	p := &requestParser{ctx: c, tokens: c.Tokens(), req: &hub.Request{Source: "gemini", Stream: c.Stream}}
-	var contents, system, toolConfig []byte
+	p := &requestParser{ctx: c, tokens: c.Tokens(), arena: c.Arena, req: &hub.Request{Source: "gemini", Stream: c.Stream}}
+	if p.arena == nil {
+		p.arena = new(hub.Arena)
+	}
+	// The first place is kept for the system message.
+	p.req.Messages = p.arena.Messages(len(body)/bytesPerMessage + 16)[:1]
+	var system, toolConfig []byte
 	for it := jsn.Object(body); it.Next(); {
-		v := it.Value()
 		switch key := name(it.Key()); key {
 		case "contents":
-			contents = v
+			p.contents(&it)
 		case "systemInstruction":
-			system = v
+			system = it.Value()
 		case "generationConfig":
-			p.generationConfig(v)
+			p.generationConfig(it.Value())
 		case "tools":
-			p.tools(v)
+			p.tools(it.Value())
 		case "toolConfig":
-			toolConfig = v
+			toolConfig = it.Value()
 		case "model":
-			p.req.Model = strings.TrimPrefix(p.text(v), "models/")
+			p.req.Model = strings.TrimPrefix(p.text(it.Value()), "models/")
 		case "stream", omniMember:
 			// The one belongs to the URL, the other is no channel for clients (P-3).
 		default:
-			p.req.Raw = append(p.req.Raw, hub.Field{Name: key, Raw: v})
+			p.req.Raw = append(p.req.Raw, hub.Field{Name: key, Raw: it.Value()})
 		}
 	}
 	if err := hub.CheckState(c, p.req); err != nil {
 		return nil, err
 	}
 	nameFields(c)
-	p.system(system)
-	p.contents(contents)
+	if m := p.system(system); len(m.Parts) > 0 {
+		p.req.Messages[0] = m
+	} else {
+		p.req.Messages = p.req.Messages[1:]
+	}
 	p.choice(toolConfig)
 	return p.req, nil
 }
+
+// bytesPerMessage is a guess that makes the list of messages rarely grow.
+const bytesPerMessage = 200
 
 type requestParser struct {
 	ctx    *hub.Ctx
 	tokens jsn.Tokens
 	req    *hub.Request
+	arena  *hub.Arena
 	// open lists the calls of the latest batch, in order; a batch ends where the model
 	// speaks again behind the user.
 	open     []openCall
@@ -99,27 +110,23 @@ type openCall struct {
 // text decodes a string value, looking through body tokens.
 func (p *requestParser) text(v []byte) string { return p.tokens.Decode(jsn.StrOf(v)) }
 
-func (p *requestParser) system(v []byte) {
-	if jsn.IsNull(v) {
-		return
-	}
+func (p *requestParser) system(v []byte) hub.Message {
 	m := hub.Message{Role: hub.System}
 	if s := jsn.StrOf(v); s != nil { // tolerated by the SDKs
 		m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
 	}
-	for it := jsn.Array(member(v, "parts")); it.Next(); {
+	parts := member(v, "parts")
+	for it := jsn.Array(parts); it.Next(); {
 		if s := jsn.StrOf(jsn.Get(it.Value(), "text")); s != nil {
 			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
 		}
 	}
-	if one := member(v, "parts"); jsn.KindOf(one) == jsn.Obj {
-		if s := jsn.StrOf(jsn.Get(one, "text")); s != nil {
+	if jsn.KindOf(parts) == jsn.Obj {
+		if s := jsn.StrOf(jsn.Get(parts, "text")); s != nil {
 			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
 		}
 	}
-	if len(m.Parts) > 0 {
-		p.req.Messages = append(p.req.Messages, m)
-	}
+	return m
 }
 
 // member returns a member by its camel case name in either spelling.
@@ -132,51 +139,63 @@ func member(v []byte, key string) []byte {
 	return nil
 }
 
-func (p *requestParser) contents(v []byte) {
-	switch jsn.KindOf(v) {
+// contents reads the conversation in place.
+func (p *requestParser) contents(it *jsn.ObjectIter) {
+	switch it.Kind() {
 	case jsn.String: // the SDKs' short form of one user text
 		p.req.Messages = append(p.req.Messages, hub.Message{Role: hub.User,
-			Parts: []hub.Part{{Kind: hub.PartText, Text: jsn.StrOf(v)}}})
+			Parts: []hub.Part{{Kind: hub.PartText, Text: jsn.StrOf(it.Value())}}})
 	case jsn.Obj:
-		p.content(v, 0)
+		entry := jsn.Object(it.Value())
+		p.content(&entry, 0)
 	}
-	i := 0
-	for it := jsn.Array(v); it.Next(); i++ {
-		p.content(it.Value(), i)
+	list := it.Array()
+	for i := 0; list.Next(); i++ {
+		entry := list.Object()
+		p.content(&entry, i)
+		list.Leave(entry.End())
 	}
+	it.Leave(list.End())
 }
 
 // content reads one entry of contents. Results of calls become messages of their
-// own, before the other parts of their entry.
-func (p *requestParser) content(v []byte, index int) {
-	role, parts := "", []byte(nil)
-	for it := jsn.Object(v); it.Next(); {
+// own, before the other parts of their entry. The parts are read in place when the role
+// stands ahead of them, else as soon as it is known.
+func (p *requestParser) content(it *jsn.ObjectIter, index int) {
+	m := hub.Message{Role: hub.User}
+	begun := false
+	var late []byte
+	for it.Next() {
 		switch name(it.Key()) {
 		case "role":
-			role = jsn.StrOf(it.Value()).String()
+			switch string(jsn.StrOf(it.Value())) {
+			case "model":
+				m.Role = hub.Assistant
+			case "system":
+				m.Role = hub.System
+			}
+			p.begin(&m)
+			begun = true
 		case "parts":
-			parts = it.Value()
+			if begun && it.Kind() == jsn.Arr {
+				list := it.Array()
+				p.parts(&m, &list, index)
+				it.Leave(list.End())
+			} else {
+				late = it.Value()
+			}
 		}
 	}
-	m := hub.Message{Role: hub.User}
-	switch role {
-	case "model":
-		m.Role = hub.Assistant
-	case "system":
-		m.Role = hub.System
+	if !begun {
+		p.begin(&m)
 	}
-	// A block of thoughts may go on in the next entry of the model.
-	if n := len(p.req.Messages); p.inThought && n > 0 && m.Role == hub.Assistant && p.req.Messages[n-1].Role == hub.Assistant {
-		m, p.req.Messages = p.req.Messages[n-1], p.req.Messages[:n-1]
-	} else {
-		p.inThought = false
-	}
-	if jsn.KindOf(parts) == jsn.Obj {
-		p.part(&m, parts, index, 0)
-	}
-	i := 0
-	for it := jsn.Array(parts); it.Next(); i++ {
-		p.part(&m, it.Value(), index, i)
+	switch jsn.KindOf(late) {
+	case jsn.Obj:
+		part := jsn.Object(late)
+		p.part(&m, &part, index, 0)
+	case jsn.Arr:
+		list := jsn.Array(late)
+		p.parts(&m, &list, index)
 	}
 	if len(m.Parts) > 0 || len(m.Calls) > 0 || len(m.Reasoning) > 0 {
 		p.req.Messages = append(p.req.Messages, m)
@@ -184,27 +203,44 @@ func (p *requestParser) content(v []byte, index int) {
 	p.answered = p.answered || m.Role != hub.Assistant
 }
 
+// begin goes on with the message before: a block of thoughts may go on in the next
+// entry of the model.
+func (p *requestParser) begin(m *hub.Message) {
+	if n := len(p.req.Messages); p.inThought && n > 0 && m.Role == hub.Assistant && p.req.Messages[n-1].Role == hub.Assistant {
+		*m, p.req.Messages = p.req.Messages[n-1], p.req.Messages[:n-1]
+	} else {
+		p.inThought = false
+	}
+}
+
+func (p *requestParser) parts(m *hub.Message, list *jsn.ArrayIter, index int) {
+	for i := 0; list.Next(); i++ {
+		part := list.Object()
+		p.part(m, &part, index, i)
+		list.Leave(part.End())
+	}
+}
+
 // part reads one part into m, or appends a tool message.
-func (p *requestParser) part(m *hub.Message, v []byte, content, index int) {
+func (p *requestParser) part(m *hub.Message, it *jsn.ObjectIter, content, index int) {
 	var text, call, result, inline, file, sig []byte
 	thought := false
-	for it := jsn.Object(v); it.Next(); {
-		val := it.Value()
+	for it.Next() {
 		switch name(it.Key()) {
 		case "text":
-			text = val
+			text = it.Value()
 		case "thought":
-			thought = jsn.IsTrue(val)
+			thought = jsn.IsTrue(it.Value())
 		case "thoughtSignature":
-			sig = val
+			sig = it.Value()
 		case "functionCall":
-			call = val
+			call = it.Value()
 		case "functionResponse":
-			result = val
+			result = it.Value()
 		case "inlineData":
-			inline = val
+			inline = it.Value()
 		case "fileData":
-			file = val
+			file = it.Value()
 		case "executableCode", "codeExecutionResult":
 			p.ctx.Drop("contents.parts." + name(it.Key()))
 		}
@@ -220,7 +256,8 @@ func (p *requestParser) part(m *hub.Message, v []byte, content, index int) {
 		p.thought(m, jsn.StrOf(text), jsn.StrOf(sig), follows)
 	case text != nil:
 		if s := jsn.StrOf(text); s != nil {
-			m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s, Sig: p.ownSignature(jsn.StrOf(sig))})
+			m.Parts = p.arena.Parts.Grow(m.Parts)
+			m.Parts[len(m.Parts)-1] = hub.Part{Kind: hub.PartText, Text: s, Sig: p.ownSignature(jsn.StrOf(sig))}
 		}
 	case inline != nil:
 		m.Parts = append(m.Parts, inlinePart(inline))
@@ -269,7 +306,9 @@ func (p *requestParser) ownSignature(sig jsn.Str) jsn.Str {
 }
 
 func (p *requestParser) call(m *hub.Message, v, sig []byte, content, index int) {
-	call := hub.Call{GoogleSig: jsn.StrOf(sig)}
+	m.Calls = p.arena.Calls.Grow(m.Calls)
+	call := &m.Calls[len(m.Calls)-1]
+	call.GoogleSig = jsn.StrOf(sig)
 	for it := jsn.Object(v); it.Next(); {
 		val := it.Value()
 		switch name(it.Key()) {
@@ -289,7 +328,6 @@ func (p *requestParser) call(m *hub.Message, v, sig []byte, content, index int) 
 		call.ID = "call_g" + itoa(content) + "_" + itoa(index)
 	}
 	call.GoogleSig = p.ownSignature(call.GoogleSig)
-	m.Calls = append(m.Calls, call)
 	if p.answered {
 		p.open, p.answered = p.open[:0], false
 	}
@@ -316,7 +354,8 @@ func (p *requestParser) result(v []byte) {
 	m.CallID = p.answer(m.CallID, m.Name)
 	text, failed := p.resultText(response)
 	m.IsError = failed
-	m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: text})
+	m.Parts = p.arena.Parts.Grow(nil)
+	m.Parts[0] = hub.Part{Kind: hub.PartText, Text: text}
 	for it := jsn.Array(parts); it.Next(); {
 		for part := jsn.Object(it.Value()); part.Next(); {
 			switch name(part.Key()) {

@@ -20,31 +20,42 @@ func (dialect) ParseRequest(c *hub.Ctx, body []byte) (*hub.Request, error) {
 	c.Alias("verbosity", "text.verbosity")
 	c.Alias("reasoning_content", "input.reasoning")
 	c.Alias("logprobs", "include")
-	p := &requestParser{ctx: c, tokens: c.Tokens(), req: &hub.Request{Source: Name}}
-	var input, choice, include []byte
+	p := &requestParser{ctx: c, tokens: c.Tokens(), arena: c.Arena, req: &hub.Request{Source: Name}}
+	if p.arena == nil {
+		p.arena = new(hub.Arena)
+	}
+	// The first place is kept for the instructions.
+	p.req.Messages = p.arena.Messages(len(body)/bytesPerMessage + 16)[:1]
+	inputErr := missingInput()
+	var instructions jsn.Str
+	var choice, include []byte
 	for it := jsn.Object(body); it.Next(); {
-		v := it.Value()
 		switch key := string(it.Key()); key {
 		case "input":
-			input = v
+			inputErr = p.input(&it)
 		case "instructions":
-			p.instructions(v)
+			instructions = jsn.StrOf(it.Value())
 		case "tools":
-			p.tools(v)
+			p.tools(it.Value())
 		case "tool_choice":
-			choice = v
+			choice = it.Value()
 		case "include":
-			include = v
-			p.raw(key, v)
+			include = it.Value()
+			p.raw(key, include)
 		default:
-			p.field(key, v)
+			p.field(key, it.Value())
 		}
 	}
 	if err := hub.CheckState(c, p.req); err != nil {
 		return nil, err
 	}
-	if err := p.input(input); err != nil {
-		return nil, err
+	if inputErr != nil {
+		return nil, inputErr
+	}
+	if len(instructions) > 0 {
+		p.req.Messages[0] = hub.Message{Role: hub.System, Parts: []hub.Part{{Kind: hub.PartText, Text: instructions}}}
+	} else {
+		p.req.Messages = p.req.Messages[1:]
 	}
 	p.choice(choice)
 	for it := jsn.Array(include); it.Next(); {
@@ -59,6 +70,8 @@ type requestParser struct {
 	ctx    *hub.Ctx
 	tokens jsn.Tokens
 	req    *hub.Request
+	arena  *hub.Arena
+	entry  inputItem // the one being read
 	// turn is the assistant message being put together from items (RS-3).
 	turn  hub.Message
 	inRun bool
@@ -117,13 +130,6 @@ func (p *requestParser) field(key string, v []byte) {
 	}
 }
 
-func (p *requestParser) instructions(v []byte) {
-	if s := jsn.StrOf(v); len(s) > 0 {
-		m := hub.Message{Role: hub.System, Parts: []hub.Part{{Kind: hub.PartText, Text: s}}}
-		p.req.Messages = append([]hub.Message{m}, p.req.Messages...)
-	}
-}
-
 func (p *requestParser) reasoningWish(v []byte) {
 	r := p.req
 	for it := jsn.Object(v); it.Next(); {
@@ -159,75 +165,127 @@ func (p *requestParser) format(v []byte) {
 	}
 }
 
-// input reads the conversation.
-func (p *requestParser) input(v []byte) error {
-	missing := hub.BadRequest("missing_required_parameter", "input", "input is required")
-	switch jsn.KindOf(v) {
+// bytesPerMessage is a guess that makes the list of messages rarely grow.
+const bytesPerMessage = 200
+
+func missingInput() error {
+	return hub.BadRequest("missing_required_parameter", "input", "input is required")
+}
+
+// input reads the conversation in place.
+func (p *requestParser) input(it *jsn.ObjectIter) error {
+	switch it.Kind() {
 	case jsn.String:
-		if len(jsn.StrOf(v)) == 0 {
-			return missing
+		s := jsn.StrOf(it.Value())
+		if len(s) == 0 {
+			return missingInput()
 		}
-		p.req.Messages = append(p.req.Messages, hub.Message{Role: hub.User,
-			Parts: []hub.Part{{Kind: hub.PartText, Text: jsn.StrOf(v)}}})
+		p.req.Messages = append(p.req.Messages, hub.Message{Role: hub.User, Parts: []hub.Part{{Kind: hub.PartText, Text: s}}})
 		return nil
 	case jsn.Arr:
-		if jsn.Len(v) == 0 {
-			return missing
-		}
 	default:
-		return missing
+		return missingInput()
 	}
-	for it := jsn.Array(v); it.Next(); {
-		if err := p.item(it.Value()); err != nil {
-			return err
+	list, n := it.Array(), 0
+	var failed error
+	for ; list.Next(); n++ {
+		members := list.Object()
+		p.entry.read(&members)
+		list.Leave(members.End())
+		if err := p.item(&p.entry); err != nil && failed == nil {
+			failed = err
 		}
+	}
+	it.Leave(list.End())
+	if n == 0 {
+		return missingInput()
 	}
 	p.flush()
-	return nil
+	return failed
 }
 
-func (p *requestParser) item(v []byte) error {
-	typ, role := "", ""
-	for it := jsn.Object(v); it.Next(); {
+// inputItem is an entry of input: its members as raw values, nil where there is none.
+type inputItem struct {
+	typ, role                jsn.Str
+	content, phase           []byte
+	callID, name, namespace  []byte
+	arguments, input, output []byte
+	summary, encrypted       []byte
+}
+
+func (e *inputItem) read(it *jsn.ObjectIter) {
+	*e = inputItem{}
+	for it.Next() {
 		switch string(it.Key()) {
 		case "type":
-			typ = p.text(it.Value())
+			e.typ = jsn.StrOf(it.Value())
 		case "role":
-			role = p.text(it.Value())
+			e.role = jsn.StrOf(it.Value())
+		case "content":
+			e.content = it.Value()
+		case "phase":
+			e.phase = it.Value()
+		case "call_id":
+			e.callID = it.Value()
+		case "name":
+			e.name = it.Value()
+		case "namespace":
+			e.namespace = it.Value()
+		case "arguments":
+			e.arguments = it.Value()
+		case "input":
+			e.input = it.Value()
+		case "output":
+			e.output = it.Value()
+		case "summary":
+			e.summary = it.Value()
+		case "encrypted_content":
+			e.encrypted = it.Value()
 		}
 	}
-	switch {
-	case typ == "item_reference":
+}
+
+func (p *requestParser) item(e *inputItem) error {
+	switch string(e.typ) {
+	case "item_reference":
 		return &hub.Error{Status: 400, Code: "unsupported_parameter", Param: "input", Fallback: true, // RS-1
 			Message: "item_reference refers to an item that only the Responses API itself keeps; send the item in input"}
-	case typ == "reasoning":
-		p.reasoning(v)
-	case typ == "function_call", typ == "custom_tool_call":
-		p.call(v, typ == "custom_tool_call")
-	case typ == "function_call_output", typ == "custom_tool_call_output":
-		p.output(v)
-	case typ == "message", typ == "" && role != "":
-		p.message(v, role)
+	case "reasoning":
+		p.reasoning(e)
+	case "function_call", "custom_tool_call":
+		p.call(e, string(e.typ) == "custom_tool_call")
+	case "function_call_output", "custom_tool_call_output":
+		p.output(e)
+	case "message":
+		p.message(e)
 	default:
-		p.ctx.Drop("input." + typ)
+		if len(e.typ) == 0 && len(e.role) > 0 {
+			p.message(e)
+			return nil
+		}
+		p.ctx.Drop("input." + p.tokens.Decode(e.typ))
 	}
 	return nil
 }
 
-func (p *requestParser) message(v []byte, role string) {
-	m := hub.Message{Role: role}
-	switch role {
-	case hub.System, hub.Developer, hub.Assistant:
-	default:
-		m.Role = hub.User
+func (p *requestParser) message(e *inputItem) {
+	m := hub.Message{Role: hub.User}
+	switch string(e.role) {
+	case hub.System:
+		m.Role = hub.System
+	case hub.Developer:
+		m.Role = hub.Developer
+	case hub.Assistant:
+		m.Role = hub.Assistant
 	}
-	content := jsn.Get(v, "content")
-	if s := jsn.StrOf(content); s != nil {
-		m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: s})
+	if s := jsn.StrOf(e.content); s != nil {
+		m.Parts = p.arena.Parts.Grow(nil)
+		m.Parts[0] = hub.Part{Kind: hub.PartText, Text: s}
 	}
-	for it := jsn.Array(content); it.Next(); {
+	for it := jsn.Array(e.content); it.Next(); {
 		if part, ok := p.part(it.Value()); ok {
-			m.Parts = append(m.Parts, part)
+			m.Parts = p.arena.Parts.Grow(m.Parts)
+			m.Parts[len(m.Parts)-1] = part
 		}
 	}
 	if m.Role != hub.Assistant {
@@ -237,14 +295,14 @@ func (p *requestParser) message(v []byte, role string) {
 	}
 	p.inRun = true
 	p.turn.Parts = repair.JoinTexts(p.turn.Parts, m.Parts)
-	if phase := jsn.Get(v, "phase"); jsn.StrOf(phase) != nil {
-		p.turn.Phase = p.text(phase)
+	if jsn.StrOf(e.phase) != nil {
+		p.turn.Phase = p.text(e.phase)
 	}
 }
 
 // part reads one content part.
 func (p *requestParser) part(v []byte) (hub.Part, bool) {
-	typ := p.text(jsn.Get(v, "type"))
+	typ := jsn.StrOf(jsn.Get(v, "type")).View()
 	switch typ {
 	case "input_text", "output_text", "text", "summary_text":
 		s := jsn.StrOf(jsn.Get(v, "text"))
@@ -306,19 +364,19 @@ func (p *requestParser) file(v []byte, typ string) hub.Part {
 
 // reasoning reads a reasoning item. What Gemini signed belongs to the next call of
 // the run; everything else is a block of the turn.
-func (p *requestParser) reasoning(v []byte) {
+func (p *requestParser) reasoning(e *inputItem) {
 	p.inRun = true
 	var r hub.Reasoning
-	sealed := jsn.StrOf(jsn.Get(v, "encrypted_content"))
+	sealed := jsn.StrOf(e.encrypted)
 	if len(sealed) > 0 {
 		var ok bool
 		if r, ok = envelope.Open(p.tokens, sealed); !ok {
 			r = hub.Reasoning{Sig: sealed, Provider: "openai"}
 		}
 	}
-	r.Text = joinTexts(jsn.Get(v, "summary"))
+	r.Text = joinTexts(e.summary)
 	if r.Text == nil {
-		r.Text = joinTexts(jsn.Get(v, "content"))
+		r.Text = joinTexts(e.content)
 	}
 	p.settleCarried()
 	if r.Provider == "gemini" && len(r.Sig) > 0 {
@@ -354,49 +412,37 @@ func (p *requestParser) settleCarried() {
 	}
 }
 
-func (p *requestParser) call(v []byte, custom bool) {
-	call := hub.Call{Custom: custom}
-	namespace := ""
-	for it := jsn.Object(v); it.Next(); {
-		val := it.Value()
-		switch string(it.Key()) {
-		case "call_id":
-			call.ID = p.text(val)
-		case "name":
-			call.Name = p.text(val)
-		case "namespace":
-			namespace = p.text(val)
-		case "arguments":
-			call.Args = hub.ArgsValue(val)
-		case "input":
-			if custom {
-				raw := append([]byte(nil), `{"input":`...)
-				call.Args = hub.ArgsValue(append(append(raw, val...), '}'))
-			}
-		}
-	}
-	if call.Name == "" {
+func (p *requestParser) call(e *inputItem, custom bool) {
+	name := p.text(e.name)
+	if name == "" {
 		p.ctx.Drop("input")
 		return
 	}
-	if namespace != "" {
-		call.Name = namespace + namespaceSep + call.Name
+	if namespace := p.text(e.namespace); namespace != "" {
+		name = namespace + namespaceSep + name
+	}
+	p.turn.Calls = p.arena.Calls.Grow(p.turn.Calls)
+	call := &p.turn.Calls[len(p.turn.Calls)-1]
+	call.ID, call.Name, call.Custom, call.Args = p.text(e.callID), name, custom, hub.ArgsValue(e.arguments)
+	if custom && e.input != nil {
+		raw := append([]byte(nil), `{"input":`...)
+		call.Args = hub.ArgsValue(append(append(raw, e.input...), '}'))
 	}
 	if p.carried != nil {
 		call.GoogleSig = p.carried.Sig
 		p.carried = nil
 	}
 	p.inRun = true
-	p.turn.Calls = append(p.turn.Calls, call)
 }
 
 // output reads the result of a call.
-func (p *requestParser) output(v []byte) {
+func (p *requestParser) output(e *inputItem) {
 	p.flush()
-	m := hub.Message{Role: hub.Tool, CallID: p.text(jsn.Get(v, "call_id"))}
-	switch out := jsn.Get(v, "output"); jsn.KindOf(out) {
+	m := hub.Message{Role: hub.Tool, CallID: p.text(e.callID)}
+	switch out := e.output; jsn.KindOf(out) {
 	case jsn.String:
-		m.Parts = append(m.Parts, hub.Part{Kind: hub.PartText, Text: jsn.StrOf(out)})
+		m.Parts = p.arena.Parts.Grow(nil)
+		m.Parts[0] = hub.Part{Kind: hub.PartText, Text: jsn.StrOf(out)}
 	case jsn.Arr:
 		known := true
 		for it := jsn.Array(out); it.Next(); {

@@ -144,7 +144,7 @@ func readMessage(c *hub.Ctx, r *hub.Response, message []byte, tags bool) {
 			r.Items = append(r.Items, hub.Item{Kind: hub.ItemImage, Media: m})
 		}
 	}
-	p := newParser(c, false)
+	p := parser{c: c, arena: new(hub.Arena)} // answers have no body tokens
 	var m hub.Message
 	list := jsn.Array(calls)
 	p.calls(&m, &list)
