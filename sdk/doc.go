@@ -38,5 +38,6 @@
 //
 // and drop the file into plugins/. A wire format of one's own is a
 // hub.Dialect, served with translator.Of; several parts in one module are a
-// [Bundle]. Package plugintest runs a plugin's testdata natively and in wasm.
+// [Bundle]. Package plugintest
+// tests a plugin in plain `go test`.
 package sdk

@@ -6,6 +6,7 @@ import (
 
 	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/omniroute/omniroute/sdk/fixture"
 	"github.com/omniroute/omniroute/sdk/plugintest"
 	"github.com/stretchr/testify/require"
 )
@@ -55,12 +56,12 @@ func TestProviderManifest(t *testing.T) {
 }
 
 func call(m *sdk.Module, op abi.Op, handle uint32, fields string) (record map[string]any, isError bool) {
-	in, err := plugintest.Encode([]byte(fields))
+	in, err := fixture.Encode([]byte(fields))
 	if err != nil {
 		panic(err)
 	}
-	out, isError, _ := plugintest.Native(m).Call(op, handle, in, plugintest.Host{})
-	text, err := plugintest.Record(out)
+	out, isError, _ := fixture.Native(m).Call(op, handle, in, fixture.Host{})
+	text, err := fixture.Record(out)
 	if err != nil {
 		panic(err)
 	}
@@ -145,7 +146,7 @@ func TestMalformedInput(t *testing.T) {
 	m := acme().Module()
 	for _, op := range []abi.Op{abi.OpExPlan, abi.OpExResult, abi.OpConfigure, abi.OpTrRequest, abi.OpTrOpen} {
 		for _, in := range [][]byte{{1}, {1, 2, 3, 4, 5, 6, 7, 8, 9}, make([]byte, 7)} {
-			_, isError, err := plugintest.Native(m).Call(op, 0, in, plugintest.Host{})
+			_, isError, err := fixture.Native(m).Call(op, 0, in, fixture.Host{})
 			require.NoError(t, err)
 			require.True(t, isError, op.String())
 		}
@@ -153,13 +154,13 @@ func TestMalformedInput(t *testing.T) {
 }
 
 func FuzzCall(f *testing.F) {
-	seed, err := plugintest.Encode([]byte(`{"Part":"acme","Model":"m","Stream":1,"Body":{"a":1},"Attributes":{"x":"y"}}`))
+	seed, err := fixture.Encode([]byte(`{"Part":"acme","Model":"m","Stream":1,"Body":{"a":1},"Attributes":{"x":"y"}}`))
 	require.NoError(f, err)
 	f.Add(uint32(abi.OpExPlan), seed)
 	f.Add(uint32(abi.OpExResult), seed)
 	f.Fuzz(func(t *testing.T, op uint32, in []byte) {
 		m := acme().Module()
-		_, _, _ = plugintest.Native(m).Call(abi.Op(op), 1, in, plugintest.Host{})
+		_, _, _ = fixture.Native(m).Call(abi.Op(op), 1, in, fixture.Host{})
 	})
 }
 

@@ -127,8 +127,8 @@ func forbiddenInCore(from, imp string) string {
 	switch {
 	case imp == "encoding/json":
 		return "core speaks JSON through github.com/goccy/go-json and core/doc"
-	case within(imp, "sdk") && !slices.Contains([]string{"sdk/abi", "sdk/hub", "sdk/hub/caps"}, imp):
-		return "core shares only sdk/abi, sdk/hub and its model table with plugins"
+	case within(imp, "sdk") && !slices.Contains([]string{"sdk/abi", "sdk/hub", "sdk/hub/caps", "sdk/fixture", "sdk/conform"}, imp):
+		return "core shares only sdk/abi, sdk/hub and its model table with plugins, and runs their cases"
 	case within(imp, "plugins") && imp != "plugins/bundle":
 		return "core knows plugins only as WebAssembly"
 	case ours == "":
@@ -162,7 +162,7 @@ func forbiddenInSDK(from, imp string) string {
 	switch {
 	case within(imp, "core"), within(imp, "plugins"):
 		return "the sdk knows neither the gateway nor any plugin"
-	case from == "sdk/plugintest", strings.Contains(from, "/internal/gen"), within(from, "sdk/abi/gen"):
+	case slices.Contains([]string{"sdk/fixture", "sdk/conform", "sdk/plugintest"}, from), strings.Contains(from, "/internal/gen"), within(from, "sdk/abi/gen"):
 		return ""
 	case imp == "encoding/json" || imp == "reflect" || imp == "regexp":
 		return "guests stay small: sdk/jsn reads and writes JSON"

@@ -6,15 +6,15 @@ import (
 
 	"github.com/omniroute/omniroute/plugins/bundle/parts"
 	"github.com/omniroute/omniroute/sdk/abi"
-	"github.com/omniroute/omniroute/sdk/plugintest"
+	"github.com/omniroute/omniroute/sdk/fixture"
 	"github.com/stretchr/testify/require"
 )
 
 // wasmRunner runs recorded cases in one instance of a module.
 type wasmRunner struct{ inst *instance }
 
-// Call implements plugintest.Runner.
-func (r wasmRunner) Call(op abi.Op, handle uint32, in []byte, h plugintest.Host) ([]byte, bool, error) {
+// Call implements fixture.Runner.
+func (r wasmRunner) Call(op abi.Op, handle uint32, in []byte, h fixture.Host) ([]byte, bool, error) {
 	out, isErr, err := r.inst.call(op, handle, in, callEnv{now: h.NowMS, seed: h.Seed, blobs: blobList(h.Tokens)})
 	return bytes.Clone(out), isErr, err
 }
@@ -40,12 +40,12 @@ func TestNativeAndWasmAgree(t *testing.T) {
 	for _, dir := range []string{
 		"../../plugins/provider/demo/testdata", "../../plugins/provider/default/testdata", "../../plugins/bundle/testdata",
 	} {
-		cases, err := plugintest.Load(dir)
+		cases, err := fixture.Load(dir)
 		require.NoError(t, err)
 		require.NotEmpty(t, cases, dir)
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) {
-				native, err := c.Play(plugintest.Native(parts.Module()), c.Batches)
+				native, err := c.Play(fixture.Native(parts.Module()), c.Batches)
 				require.NoError(t, err)
 				wasm, err := c.Play(wasmRunner{inst}, c.Batches)
 				require.NoError(t, err)

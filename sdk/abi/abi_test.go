@@ -17,7 +17,7 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	constants, names := filepath.Join(dir, "tags_gen.go"), filepath.Join(dir, "table_gen.go")
 	out, err := exec.Command("go", "run", "./gen", "-in", "tags.json", "-out", constants, "-table", names).CombinedOutput()
 	require.NoError(t, err, string(out))
-	for fresh, committed := range map[string]string{constants: "tags_gen.go", names: "../plugintest/table_gen.go"} {
+	for fresh, committed := range map[string]string{constants: "tags_gen.go", names: "../fixture/table_gen.go"} {
 		want, err := os.ReadFile(fresh)
 		require.NoError(t, err)
 		got, err := os.ReadFile(committed)
