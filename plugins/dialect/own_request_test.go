@@ -13,6 +13,8 @@ import (
 
 	"github.com/omniroute/omniroute/core/cases"
 	"github.com/omniroute/omniroute/core/cases/native"
+	"github.com/omniroute/omniroute/plugins/dialect/cursor"
+	"github.com/omniroute/omniroute/plugins/dialect/openai"
 	"github.com/omniroute/omniroute/sdk/hub"
 )
 
@@ -189,4 +191,24 @@ func TestOwnCount(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.want, string(got), "%s -> %s", c.from, c.to)
 	}
+}
+
+// cursorBlobs are texts behind body tokens: one to keep and one that holds markup.
+type cursorBlobs []string
+
+func (b cursorBlobs) Len(id int) int { return len(b[id]) }
+
+func (b cursorBlobs) Read(id, off int, dst []byte) int { return copy(dst, b[id][off:]) }
+
+// CU-2: results are escaped for XML in whatever way the client wrote them; long text
+// without markup stays behind its token.
+func TestCursorResults(t *testing.T) {
+	c := &hub.Ctx{Model: "m", Nonce: "k3v9q1zx", Blobs: cursorBlobs{`a \"b\" \n c`, `if a < b && c\u003e\u0007d {\t}`}}
+	body := []byte(`{"messages":[{"role":"user","content":"go"},{"role":"assistant","tool_calls":[
+		{"id":"c&1","type":"function","function":{"name":"f<x>","arguments":"{}"}},{"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}]},
+		{"role":"tool","tool_call_id":"c&1","content":"~bk3v9q1zx.0~"},{"role":"tool","tool_call_id":"c2","content":"\b~bk3v9q1zx.1~\u007f é\/"}]}`)
+	out, err := hub.TranslateRequest(openai.New(), cursor.New(), c, nil, body)
+	require.NoError(t, err)
+	require.Contains(t, string(out), `<tool_result>\n<tool_name>f&lt;x&gt;</tool_name>\n<tool_call_id>c&amp;1</tool_call_id>\n<result>~bk3v9q1zx.0~</result>\n</tool_result>`)
+	require.Contains(t, string(out), `<result>if a &lt; b &amp;&amp; c&gt;d {\t} é\/</result>`)
 }

@@ -1,6 +1,8 @@
 package cursor
 
 import (
+	"strconv"
+
 	"github.com/omniroute/omniroute/plugins/dialect/openai"
 	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/hub/caps"
@@ -122,35 +124,84 @@ func appendMessage(dst []byte, t jsn.Tokens, m *hub.Message) []byte {
 // appendResult writes a tool result as a text block (CU-2).
 func appendResult(dst []byte, t jsn.Tokens, m *hub.Message) []byte {
 	dst = append(dst, `<tool_result>\n<tool_name>`...)
-	dst = appendXML(dst, m.Name)
+	dst = appendXML(dst, t, jsn.AppendEscaped(nil, m.Name))
 	dst = append(dst, `</tool_name>\n<tool_call_id>`...)
-	dst = appendXML(dst, m.CallID)
+	dst = appendXML(dst, t, jsn.AppendEscaped(nil, m.CallID))
 	dst = append(dst, `</tool_call_id>\n<result>`...)
 	for i := range m.Parts {
 		if i > 0 {
 			dst = append(dst, '\\', 'n')
 		}
-		dst = appendXML(dst, t.Decode(m.Parts[i].Text))
+		dst = appendXML(dst, t, m.Parts[i].Text)
 	}
 	return append(dst, `</result>\n</tool_result>`...)
 }
 
-// appendXML appends text as escaped string content, with XML entities for markup and
-// without control characters.
-func appendXML(dst []byte, s string) []byte {
-	plain := make([]byte, 0, len(s)+16)
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '&':
-			plain = append(plain, "&amp;"...)
-		case c == '<':
-			plain = append(plain, "&lt;"...)
-		case c == '>':
-			plain = append(plain, "&gt;"...)
-		case c < 0x20 && c != '\t' && c != '\n' && c != '\r' || c == 0x7f:
+// special marks the bytes of escaped text that XML may take offence at: markup, the
+// delete character, and the start of an escape.
+var special = [256]bool{'&': true, '<': true, '>': true, '\\': true, 0x7f: true}
+
+// appendXML appends a text with XML entities for markup and without control characters.
+// Long text behind a token stays there unless it holds such.
+func appendXML(dst []byte, t jsn.Tokens, s jsn.Str) []byte {
+	text := t.Expand(s)
+	start := len(dst)
+	changed := false
+	from := 0
+	for i := 0; i < len(text); {
+		if !special[text[i]] {
+			i++
+			continue
+		}
+		n, instead := entity(text[i:])
+		if instead != keep {
+			dst = append(append(dst, text[from:i]...), instead...)
+			from, changed = i+n, true
+		}
+		i += n
+	}
+	if !changed {
+		return append(dst[:start], s...)
+	}
+	return append(dst, text[from:]...)
+}
+
+// keep is what [entity] answers for text that stays as it is.
+const keep = "\x00"
+
+// entity looks at a special character of escaped text: how long it is, and what stands
+// for it.
+func entity(s []byte) (n int, instead string) {
+	c := rune(s[0])
+	n = 1
+	if c == '\\' && len(s) > 1 {
+		n = 2
+		switch s[1] {
+		case 'b', 'f':
+			return n, ""
+		case 'u':
+			if len(s) < 6 {
+				return len(s), keep
+			}
+			n = 6
+			v, err := strconv.ParseUint(jsn.View(s[2:6]), 16, 16)
+			if err != nil {
+				return n, keep
+			}
+			c = rune(v)
 		default:
-			plain = append(plain, c)
+			return n, keep
 		}
 	}
-	return jsn.AppendEscaped(dst, jsn.View(plain))
+	switch {
+	case c == '&':
+		return n, "&amp;"
+	case c == '<':
+		return n, "&lt;"
+	case c == '>':
+		return n, "&gt;"
+	case c < 0x20 && c != '\t' && c != '\n' && c != '\r', c == 0x7f:
+		return n, ""
+	}
+	return n, keep
 }
