@@ -50,6 +50,8 @@ func (c *call) set(f abi.Field, r *abi.Reader) error {
 		c.body = f.Value
 	case abi.TagNonce:
 		c.nonce = f.Text()
+	case abi.TagExpiresMS:
+		c.expires = f.Int()
 	case abi.TagStatus:
 		c.status = int(f.Uint())
 	case abi.TagPrevious:

@@ -42,6 +42,7 @@ type Ctx struct {
 	body    []byte
 	status  int
 	nonce   string
+	expires int64
 }
 
 // Config returns a setting of the plugin, or its declared default.

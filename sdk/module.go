@@ -143,7 +143,16 @@ func (m *Module) dispatch(op abi.Op, handle uint32, in []byte) error {
 		return m.result(c)
 	case abi.OpExOpen:
 		return m.openExecutor(handle, c)
+	case abi.OpAuthRefresh:
+		return m.renew(c)
+	case abi.OpQuota:
+		return m.quota(c)
 	}
+	return unsupported(op)
+}
+
+// unsupported is the answer to an operation that a part does not have.
+func unsupported(op abi.Op) error {
 	return &abi.ErrorRecord{Message: op.String() + " is not supported by this plugin", Class: "plugin", Scope: "plugin", Status: 501}
 }
 

@@ -27,6 +27,7 @@ type Plan struct {
 
 	local   *Local
 	refresh bool
+	tokens  []abi.Header
 }
 
 // Timeouts are clocks in milliseconds; 0 leaves the gateway's.
@@ -198,6 +199,9 @@ func (p *Plan) appendTo(w *abi.Writer) {
 	w.Flag(abi.TagPlanIdempotent, p.Idempotent)
 	w.Flag(abi.TagPlanForced, p.ForceStream)
 	number(w, abi.TagPlanCostHint, p.CostHint)
+	for _, t := range p.tokens {
+		w.Pair(abi.TagPlanToken, t.Name, t.Value)
+	}
 }
 
 func (e *edit) appendTo(w *abi.Writer) {

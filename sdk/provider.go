@@ -44,6 +44,9 @@ type ProviderPart struct {
 	onPlan   func(*Ctx, *Plan) error
 	onResult func(*Ctx, *Result) Verdict
 	onFrame  func(*Stream, *Frame) error
+
+	onRefresh func(*Ctx, *Plan) error
+	onQuota   func(*Ctx) ([]byte, error)
 }
 
 // Provider starts a provider. name is "owner/name"; the provider's id is the

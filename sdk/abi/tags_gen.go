@@ -136,6 +136,7 @@ const (
 	TagConfig       Tag = 0x0036 // json: configuration or provider profile
 	TagCount        Tag = 0x0038 // u8: 1 = a token-counting request
 	TagRebuild      Tag = 0x0039 // u8: 1 = write an answer anew although both sides speak one dialect
+	TagExpiresMS    Tag = 0x003A // i64: when the credential expires, Unix milliseconds
 	TagClientHeader Tag = 0x0037 // tlv: client header the executor may merge: Name, Value; repeated
 )
 
@@ -196,6 +197,7 @@ const (
 	TagEditPath        Tag = 0x0122 // str: member name; repeated = nested
 	TagPlanDialect     Tag = 0x0123 // str: dialect of the answer when it differs from the part's
 	TagPlanForced      Tag = 0x0124 // u8: 1 = the upstream always streams, also when the client did not ask
+	TagPlanToken       Tag = 0x0125 // tlv: field of the credential and where the reply has it (dotted path): Name, Value; repeated, in plans that renew or obtain one
 	TagLocalStatus     Tag = 0x0130 // u32: status of a local answer
 	TagLocalHeader     Tag = 0x0131 // tlv: header of a local answer: Name, Value; repeated
 	TagLocalBody       Tag = 0x0132 // bytes: body of a local answer
