@@ -37,9 +37,13 @@ func NewProfile(id string, data []byte) *Profile {
 		BaseURL  string   `json:"base_url"`
 		BaseURLs []string `json:"base_urls"`
 		Hosts    []string `json:"hosts"`
+		OAuth    struct {
+			Token   string `json:"token_url"`
+			Refresh string `json:"refresh_url"`
+		} `json:"oauth"`
 	}
 	if json.Unmarshal(data, &v) == nil {
-		for _, base := range append(v.BaseURLs, v.BaseURL) {
+		for _, base := range append(v.BaseURLs, v.BaseURL, v.OAuth.Token, v.OAuth.Refresh) {
 			if u, err := url.Parse(base); err == nil && u.Host != "" {
 				p.hosts = append(p.hosts, u.Host)
 			}

@@ -40,7 +40,7 @@ func Fill(p *Plan, secrets Secrets, body []byte) (*Request, error) {
 		r.Header = append(r.Header, abi.Header{Name: h.Name, Value: f.replace(h.Value, f.headerSafe)})
 	}
 	if p.marksBody() {
-		r.Body = []byte(f.replace(string(body), escapeJSON))
+		r.Body = []byte(f.replace(string(body), p.bodyEscape()))
 	}
 	if f.err == nil {
 		f.authenticate(r, p.Auth)
@@ -66,6 +66,16 @@ func (p *Plan) marked() bool {
 		}
 	}
 	return p.marksBody()
+}
+
+// bodyEscape is how a secret is written into the plan's body.
+func (p *Plan) bodyEscape() func(string) string {
+	for _, h := range p.Header {
+		if strings.EqualFold(h.Name, "content-type") && strings.HasPrefix(strings.ToLower(h.Value), "application/x-www-form-urlencoded") {
+			return url.QueryEscape
+		}
+	}
+	return escapeJSON
 }
 
 // marksBody reports whether the plan puts secret markers into the body.
