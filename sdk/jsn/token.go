@@ -231,6 +231,9 @@ func (t Tokens) HasPrefix(s Str, prefix string) bool {
 
 // Blank tells whether the decoded content of s is nothing but white space.
 func (t Tokens) Blank(s Str) bool {
+	if len(s) > 0 && s[0] > ' ' && s[0] != '~' && s[0] != '\\' && s[0] < 0x7f {
+		return false
+	}
 	if blank(t.Peek(s, 64)) {
 		return blank(t.Expand(s))
 	}

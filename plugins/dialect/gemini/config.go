@@ -60,7 +60,7 @@ func (p *requestParser) generationConfig(v []byte) {
 	case jsonSchema != nil:
 		r.Format = hub.Format{Kind: hub.FormatSchema, Name: jsn.Lit("response"), Schema: appendLower(nil, jsonSchema, 0)}
 	case schema != nil:
-		r.Format = hub.Format{Kind: hub.FormatSchema, Name: jsn.Lit("response"), Schema: appendLower(nil, schema, 0)}
+		r.Format = hub.Format{Kind: hub.FormatSchema, Name: jsn.Lit("response"), Schema: appendLower(make([]byte, 0, len(schema)), schema, 0)}
 	case mime == "application/json":
 		r.Format = hub.Format{Kind: hub.FormatJSON}
 	}
@@ -151,7 +151,7 @@ func (p *requestParser) declaration(v []byte) hub.ToolDef {
 		}
 	}
 	if !jsn.IsNull(schema) {
-		t.Parameters = appendLower(nil, schema, 0)
+		t.Parameters = appendLower(make([]byte, 0, len(schema)), schema, 0)
 	}
 	return t
 }
@@ -232,7 +232,7 @@ func keyword(key []byte) string {
 		"additionalProperties", "prefixItems":
 		return camel
 	}
-	return string(key)
+	return jsn.View(key)
 }
 
 func appendLowerMembers(dst, v []byte, depth int) []byte {
@@ -250,7 +250,14 @@ func appendLowerMembers(dst, v []byte, depth int) []byte {
 func appendTypeName(dst, v []byte) []byte {
 	switch jsn.KindOf(v) {
 	case jsn.String:
-		return jsn.AppendString(dst, strings.ToLower(jsn.StrOf(v).String()))
+		at := len(dst)
+		dst = append(dst, v...)
+		for i, c := range dst[at:] {
+			if c >= 'A' && c <= 'Z' {
+				dst[at+i] = c + 'a' - 'A'
+			}
+		}
+		return dst
 	case jsn.Arr:
 		dst = append(dst, '[')
 		for it := jsn.Array(v); it.Next(); {
