@@ -13,6 +13,7 @@ import (
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow"
+	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 )
 
@@ -91,7 +92,7 @@ func (g *Gateway) upCatalog(ctx context.Context, e *edition) []fault.Diagnostic 
 }
 
 func (g *Gateway) upSnapshot(_ context.Context, e *edition) []fault.Diagnostic {
-	snap, err := flow.NewSnapshot(e.conf, e.policy, e.catalog, nil)
+	snap, err := flow.NewSnapshot(e.conf, e.policy, e.catalog)
 	if err != nil {
 		return []fault.Diagnostic{{File: e.conf.Path, Message: err.Error()}}
 	}
@@ -112,7 +113,7 @@ func (g *Gateway) upBounds(_ context.Context, e *edition) []fault.Diagnostic {
 	g.level.Set(level)
 	cache := e.conf.File.Cache
 	g.health.Cache.Resize(int64(cache.MaxBytes), cache.MaxEntries, int64(cache.MaxEntry))
-	g.ledger.Configure(nil, logging.Requests.Retention, int64(logging.Requests.MaxSize))
+	g.ledger.Configure(ledger.Bounds{Retention: logging.Requests.Retention, MaxBytes: int64(logging.Requests.MaxSize)})
 	return nil
 }
 

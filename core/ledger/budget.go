@@ -7,14 +7,10 @@ import (
 	"time"
 
 	"github.com/goccy/go-json"
-
-	"github.com/omniroute/omniroute/core/state"
 )
 
 // leaseTime is how long a reservation holds without being settled.
 const leaseTime = 15 * time.Minute
-
-const kindReservation = "d/rsv"
 
 // Claim asks for a part of a budget.
 type Claim struct {
@@ -51,10 +47,12 @@ type hold struct {
 // Reservation holds estimates until the request is settled, 15 minutes at most.
 type Reservation struct {
 	ledger *Ledger
-	id     string
+	id     string // its own: clients may give two requests the same id
+	what   string // id of the request
 	holds  []hold
 	until  time.Time
 	over   atomic.Bool
+	kept   bool // in the store; the writer's
 }
 
 func (c *Claim) key(w Window) string { return string(c.Unit) + " " + w.key() }
@@ -91,18 +89,18 @@ func (l *Ledger) Reserve(requestID string, claims []Claim) (*Reservation, *Denia
 		return nil, nil
 	}
 	now := l.opt.Now()
-	series := l.lockAll(claims)
+	series, unlock := l.lockAll(claims)
 	for i := range claims {
 		c := &claims[i]
 		w := l.window(c.Window)
 		s := series[c.Scope]
 		st := Standing{Spent: s.used(w, now).in(c.Unit), Reserved: s.reserved[c.key(w)], ResetAt: w.End(now)}
 		if c.Limit >= 0 && st.Spent+st.Reserved+c.Estimate > c.Limit {
-			unlockAll(series)
+			unlock()
 			return nil, &Denial{Claim: *c, Standing: st}
 		}
 	}
-	r := &Reservation{ledger: l, id: requestID, until: now.Add(leaseTime)}
+	r := &Reservation{ledger: l, id: l.ids.Next(), what: requestID, until: now.Add(leaseTime)}
 	for i := range claims {
 		c := &claims[i]
 		h := hold{Scope: c.Scope, Key: c.key(l.window(c.Window)), Amount: max(c.Estimate, 0)}
@@ -113,32 +111,30 @@ func (l *Ledger) Reserve(requestID string, claims []Claim) (*Reservation, *Denia
 		s.reserved[h.Key] += h.Amount
 		r.holds = append(r.holds, h)
 	}
-	unlockAll(series)
+	unlock()
 	l.keep(r)
 	return r, nil
 }
 
 // lockAll locks the scopes of claims in one order, so that two requests cannot
-// wait for each other.
-func (l *Ledger) lockAll(claims []Claim) map[string]*series {
-	m := make(map[string]*series, len(claims))
-	names := make([]string, 0, len(claims))
+// wait for each other. Several scopes may share a series.
+func (l *Ledger) lockAll(claims []Claim) (byScope map[string]*series, unlock func()) {
+	byScope = make(map[string]*series, len(claims))
+	all := make([]*series, 0, len(claims))
 	for i := range claims {
-		if _, known := m[claims[i].Scope]; !known {
-			m[claims[i].Scope] = l.counters.get(claims[i].Scope)
-			names = append(names, claims[i].Scope)
+		s := l.counters.get(claims[i].Scope)
+		byScope[claims[i].Scope] = s
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *series) int { return cmp.Compare(a.scope, b.scope) })
+	all = slices.Compact(all)
+	for _, s := range all {
+		s.mu.Lock()
+	}
+	return byScope, func() {
+		for _, s := range all {
+			s.mu.Unlock()
 		}
-	}
-	slices.Sort(names)
-	for _, n := range names {
-		m[n].mu.Lock()
-	}
-	return m
-}
-
-func unlockAll(m map[string]*series) {
-	for _, s := range m {
-		s.mu.Unlock()
 	}
 }
 
@@ -162,24 +158,33 @@ func (r *Reservation) Release() {
 	}
 	l := r.ledger
 	l.mu.Lock()
-	l.forget(r)
+	l.close(r)
+	l.free(r.holds)
 	l.mu.Unlock()
 	l.poke()
 }
 
-// forget ends a reservation; l.mu is held.
-func (l *Ledger) forget(r *Reservation) {
-	if l.reservations[r.id] == r {
-		delete(l.reservations, r.id)
-	}
-	l.ended = append(l.ended, r.id)
-	for _, h := range r.holds {
+// close takes a reservation off the books; l.mu is held. What it holds is freed
+// by the caller.
+func (l *Ledger) close(r *Reservation) {
+	delete(l.reservations, r.id)
+	l.ended = append(l.ended, r)
+}
+
+// free gives back what was held.
+func (l *Ledger) free(holds []hold) {
+	for _, h := range holds {
 		s := l.counters.get(h.Scope)
 		s.mu.Lock()
-		if s.reserved[h.Key] -= h.Amount; s.reserved[h.Key] <= 0 {
-			delete(s.reserved, h.Key)
-		}
+		s.release(h)
 		s.mu.Unlock()
+	}
+}
+
+// release gives back one hold; s.mu is held.
+func (s *series) release(h hold) {
+	if s.reserved[h.Key] -= h.Amount; s.reserved[h.Key] <= 0 {
+		delete(s.reserved, h.Key)
 	}
 }
 
@@ -201,8 +206,9 @@ func (l *Ledger) expire(now time.Time) {
 
 // reservationRecord is the stored form.
 type reservationRecord struct {
-	Until time.Time `json:"until"`
-	Holds []hold    `json:"holds"`
+	Request string    `json:"request,omitempty"`
+	Until   time.Time `json:"until"`
+	Holds   []hold    `json:"holds"`
 }
 
 // restoreReservation brings back what was reserved when the process died: the
@@ -216,7 +222,7 @@ func (l *Ledger) restoreReservation(id string, value []byte) {
 	if rec.Until.After(now.Add(leaseTime)) { // the clock went back
 		rec.Until = now.Add(leaseTime)
 	}
-	r := &Reservation{ledger: l, id: id, until: rec.Until, holds: rec.Holds}
+	r := &Reservation{ledger: l, id: id, what: rec.Request, until: rec.Until, holds: rec.Holds, kept: true}
 	for _, h := range r.holds {
 		s := l.counters.get(h.Scope)
 		if s.reserved == nil {
@@ -225,29 +231,4 @@ func (l *Ledger) restoreReservation(id string, value []byte) {
 		s.reserved[h.Key] += h.Amount
 	}
 	l.reservations[id] = r
-}
-
-// writeReservations appends what changed to a batch. What ended before it was
-// ever written leaves no trace.
-func writeReservations(b *state.Batch, opened []*Reservation, ended []string) {
-	over := make(map[string]bool, len(ended))
-	for _, id := range ended {
-		over[id] = true
-	}
-	fresh := make(map[string]bool, len(opened))
-	for _, r := range opened {
-		fresh[r.id] = true
-		if over[r.id] {
-			continue
-		}
-		raw, err := json.Marshal(reservationRecord{Until: r.until, Holds: r.holds})
-		if err == nil {
-			b.Put(state.Key(kindReservation, r.id), raw, leaseTime)
-		}
-	}
-	for id := range over {
-		if !fresh[id] {
-			b.Delete(state.Key(kindReservation, id))
-		}
-	}
 }

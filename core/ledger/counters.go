@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/maphash"
+	"math"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/omniroute/omniroute/core/state"
@@ -18,6 +21,11 @@ func (a *amount) add(b amount) {
 	a.usd += b.usd
 	a.requests += b.requests
 	a.tokens += b.tokens
+}
+
+// times scales by 1 or -1.
+func (a amount) times(sign int64) amount {
+	return amount{usd: a.usd * sign, requests: a.requests * sign, tokens: a.tokens * sign}
 }
 
 func (a amount) in(u Unit) int64 {
@@ -70,9 +78,11 @@ func (r tier) index(t time.Time) int64 {
 	}
 }
 
+// bucket counts in memory at once; saved is the part of it that the store has.
 type bucket struct {
 	index int64
 	amount
+	saved amount
 }
 
 // series is the counters of one scope. Buckets without use take no room.
@@ -83,7 +93,6 @@ type series struct {
 	buckets  [tiers][]bucket // ascending
 	periods  map[string]*period
 	reserved map[string]int64 // by unit and window
-	dirty    []dirtyBucket
 }
 
 // period is the present calendar window of a kind that UTC buckets do not fit.
@@ -91,27 +100,57 @@ type period struct {
 	window Window
 	start  time.Time
 	amount
+	saved amount
 }
 
-type dirtyBucket struct {
+// slot is one stored counter: a bucket of a series or, if cal is set, the period
+// of that key.
+type slot struct {
+	s     *series
 	tier  tier
 	index int64
-	cal   string // key of a period instead of a bucket
+	cal   string
 }
 
 // add counts at a moment; s.mu is held.
 func (s *series) add(now time.Time, a amount) {
 	for r := range tiers {
-		i := r.index(now)
-		b := s.bucket(r, i)
-		b.add(a)
-		s.touch(dirtyBucket{tier: r, index: i})
+		s.bucket(r, r.index(now)).add(a)
 	}
-	for key, p := range s.periods {
+	for _, p := range s.periods {
 		p.roll(now)
 		p.add(a)
-		s.touch(dirtyBucket{cal: key})
 	}
+}
+
+// book notes that the store is about to have, or after all has not, what was
+// counted at a moment, and tells which slots that concerns.
+func (s *series) book(at time.Time, a amount, touch func(slot)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range tiers {
+		if b := s.have(r, r.index(at)); b != nil {
+			b.saved.add(a)
+			touch(slot{s: s, tier: r, index: b.index})
+		}
+	}
+	for key, p := range s.periods {
+		if !at.Before(p.start) {
+			p.saved.add(a)
+			touch(slot{s: s, cal: key})
+		}
+	}
+}
+
+// have finds a bucket, nil if it is gone.
+func (s *series) have(r tier, index int64) *bucket {
+	list := s.buckets[r]
+	for i := len(list) - 1; i >= 0 && list[i].index >= index; i-- {
+		if list[i].index == index {
+			return &list[i]
+		}
+	}
+	return nil
 }
 
 // bucket finds or makes a bucket; old ones go.
@@ -127,12 +166,9 @@ func (s *series) bucket(r tier, index int64) *bucket {
 	list = append(list, bucket{})
 	copy(list[at+1:], list[at:])
 	list[at] = bucket{index: index}
-	newest := list[len(list)-1].index
-	drop := 0
-	for list[drop].index <= newest-keep[r] && drop < at {
-		drop++
-	}
-	if drop > 0 {
+	// By number, not by age: a clock that leaps ahead and comes back must not
+	// take what was spent with it.
+	if drop := min(len(list)-int(keep[r]), at); drop > 0 {
 		list = append(list[:0], list[drop:]...)
 		at -= drop
 	}
@@ -140,18 +176,9 @@ func (s *series) bucket(r tier, index int64) *bucket {
 	return &list[at]
 }
 
-func (s *series) touch(d dirtyBucket) {
-	for i := range s.dirty {
-		if s.dirty[i] == d {
-			return
-		}
-	}
-	s.dirty = append(s.dirty, d)
-}
-
 func (p *period) roll(now time.Time) {
 	if start := p.window.Start(now); !start.Equal(p.start) {
-		p.start, p.amount = start, amount{}
+		p.start, p.amount, p.saved = start, amount{}, amount{}
 	}
 }
 
@@ -162,6 +189,18 @@ func (s *series) since(r tier, from int64) (a amount) {
 		a.add(list[i].amount)
 	}
 	return a
+}
+
+// between sums buckets with an index in [from, to), as they are in memory and as
+// they are in the store.
+func (s *series) between(r tier, from, to int64) (a, saved amount) {
+	for _, b := range s.buckets[r] {
+		if b.index >= from && b.index < to {
+			a.add(b.amount)
+			saved.add(b.saved)
+		}
+	}
+	return a, saved
 }
 
 // used is what a window holds; s.mu is held.
@@ -206,21 +245,18 @@ func (s *series) calendar(w Window, now time.Time) *period {
 	p := &period{window: w, start: w.Start(now)}
 	hourly := now.Add(-8 * 24 * time.Hour)
 	if p.start.After(hourly) {
-		p.amount = s.since(hours, hours.index(p.start))
+		p.amount, p.saved = s.between(hours, hours.index(p.start), math.MaxInt64)
 	} else {
 		firstHourly := days.index(hourly) + 1
-		for _, b := range s.buckets[days] {
-			if b.index >= days.index(p.start) && b.index < firstHourly {
-				p.add(b.amount)
-			}
-		}
-		p.add(s.since(hours, firstHourly*24))
+		p.amount, p.saved = s.between(days, days.index(p.start), firstHourly)
+		a, saved := s.between(hours, firstHourly*24, math.MaxInt64)
+		p.add(a)
+		p.saved.add(saved)
 	}
 	if s.periods == nil {
 		s.periods = map[string]*period{}
 	}
 	s.periods[key] = p
-	s.touch(dirtyBucket{cal: key})
 	return p
 }
 
@@ -228,6 +264,7 @@ func (s *series) calendar(w Window, now time.Time) *period {
 type counters struct {
 	seed   maphash.Seed
 	shards [64]shard
+	size   atomic.Int64
 }
 
 type shard struct {
@@ -262,9 +299,26 @@ func scopeName(scope string) string {
 	return scope[:maxScope-2*len(sum)-1] + "#" + hex.EncodeToString(sum[:])
 }
 
+// maxScopes bounds the table: users and tags are names that clients choose.
+const maxScopes = 100_000
+
+// crowd is the scope that stands for those of its kind that came too late.
+func crowd(scope string) string {
+	kind, _, _ := strings.Cut(scope, ":")
+	return kind + ":~other"
+}
+
 // find returns nil for a scope nobody used.
 func (c *counters) find(scope string) *series {
 	scope = scopeName(scope)
+	s := c.look(scope)
+	if s == nil && c.size.Load() >= maxScopes {
+		return c.look(crowd(scope))
+	}
+	return s
+}
+
+func (c *counters) look(scope string) *series {
 	sh := c.shard(scope)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
@@ -276,11 +330,15 @@ func (c *counters) get(scope string) *series {
 	if s := c.find(scope); s != nil {
 		return s
 	}
+	if c.size.Load() >= maxScopes {
+		scope = crowd(scope)
+	}
 	sh := c.shard(scope)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	s := sh.m[scope]
 	if s == nil {
+		c.size.Add(1)
 		s = &series{scope: scope}
 		sh.m[scope] = s
 	}
@@ -289,27 +347,21 @@ func (c *counters) get(scope string) *series {
 
 const kindCounter = "d/ctr"
 
-// write appends the changed buckets to a batch; s.mu is held. The marks are
-// taken off; put them back if the batch fails.
-func (s *series) write(b *state.Batch) []dirtyBucket {
-	marks := s.dirty
-	s.dirty = nil
-	for _, d := range marks {
-		if d.cal != "" {
-			if p := s.periods[d.cal]; p != nil {
-				raw := binary.BigEndian.AppendUint64(nil, uint64(p.start.Unix()))
-				b.Put(state.Key(kindCounter, s.scope, "c", d.cal), p.append(raw), 60*24*time.Hour)
-			}
-			continue
+// put appends what the store shall have of a slot to a batch.
+func (c slot) put(b *state.Batch) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.cal != "" {
+		if p := s.periods[c.cal]; p != nil {
+			raw := binary.BigEndian.AppendUint64(nil, uint64(p.start.Unix()))
+			b.Put(state.Key(kindCounter, s.scope, "c", c.cal), p.saved.append(raw), 60*24*time.Hour)
 		}
-		for i := len(s.buckets[d.tier]) - 1; i >= 0; i-- {
-			if k := s.buckets[d.tier][i]; k.index == d.index {
-				b.Put(state.Key(kindCounter, s.scope, tierName[d.tier], indexText(d.index)), k.append(nil), bucketTTL[d.tier])
-				break
-			}
-		}
+		return
 	}
-	return marks
+	if k := s.have(c.tier, c.index); k != nil {
+		b.Put(state.Key(kindCounter, s.scope, tierName[c.tier], indexText(c.index)), k.saved.append(nil), bucketTTL[c.tier])
+	}
 }
 
 // indexText keeps the order of numbers.
@@ -321,6 +373,17 @@ func indexText(i int64) string {
 		i /= 10
 	}
 	return string(out)
+}
+
+// parseIndex reads what indexText wrote.
+func parseIndex(text string) (index int64, ok bool) {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return 0, false
+		}
+		index = index*10 + int64(text[i]-'0')
+	}
+	return index, text != ""
 }
 
 func (a amount) append(dst []byte) []byte {
@@ -354,23 +417,21 @@ func (c *counters) restore(segments []string, value []byte) {
 		if s.periods == nil {
 			s.periods = map[string]*period{}
 		}
-		s.periods[key] = &period{window: w, start: time.Unix(int64(binary.BigEndian.Uint64(value)), 0), amount: a}
+		s.periods[key] = &period{window: w, start: time.Unix(int64(binary.BigEndian.Uint64(value)), 0), amount: a, saved: a}
 		return
 	}
 	a, ok := readAmount(value)
 	if !ok {
 		return
 	}
-	var index int64
-	for i := range len(key) {
-		if key[i] < '0' || key[i] > '9' {
-			return
-		}
-		index = index*10 + int64(key[i]-'0')
+	index, ok := parseIndex(key)
+	if !ok {
+		return
 	}
 	for r, name := range tierName {
 		if name == kind {
-			c.get(scope).bucket(tier(r), index).amount = a
+			b := c.get(scope).bucket(tier(r), index)
+			b.amount, b.saved = a, a
 		}
 	}
 }

@@ -12,6 +12,7 @@ type Entry struct {
 	ID          string    `json:"id"`   // request id
 	Time        time.Time `json:"time"` // start
 	Endpoint    string    `json:"endpoint,omitempty"`
+	Method      string    `json:"method,omitempty"`
 	Path        string    `json:"path,omitempty"`
 	Client      string    `json:"client,omitempty"`
 	IP          string    `json:"ip,omitempty"`
@@ -49,6 +50,9 @@ type Entry struct {
 	Trimmed  int       `json:"trimmed,omitempty"`  // messages left out to make the rest fit
 	Request  []byte    `json:"request,omitempty"`  // redacted body, if kept
 	Response []byte    `json:"response,omitempty"`
+	Bypass   string    `json:"bypass,omitempty"` // rule that answered in the provider's place
+	// Unlisted requests are counted and rolled up, but leave no row.
+	Unlisted bool `json:"-"`
 	// Scopes are the counters this request adds to.
 	Scopes []string `json:"-"`
 	// Trace is kept beside the row; nil = none.
@@ -64,6 +68,9 @@ type Attempt struct {
 	Error   string `json:"error,omitempty"`
 	MS      int64  `json:"ms"`
 }
+
+// maxEntryScopes bounds the counters of one request: tags are the client's.
+const maxEntryScopes = 64
 
 // spent is what the counters learn from an entry.
 func (e *Entry) spent() amount {

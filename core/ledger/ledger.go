@@ -2,23 +2,12 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/goccy/go-json"
-
 	"github.com/omniroute/omniroute/core/state"
-)
-
-// Kinds of stored entries.
-const (
-	kindRow   = "u"
-	kindTrace = "ut"
-	kindIndex = "ui"
 )
 
 // Times of the writer.
@@ -33,9 +22,10 @@ const (
 type Options struct {
 	// Location of calendar windows that name none; nil = UTC.
 	Location *time.Location
-	// Retention of rows by age, MaxBytes by size; 0 = no bound.
+	// Retention of rows by age, MaxBytes by size, MaxRows by number; 0 = no bound.
 	Retention time.Duration
 	MaxBytes  int64
+	MaxRows   int64
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 	// OnError is told of failed writes; nil drops them.
@@ -51,34 +41,29 @@ type Ledger struct {
 	location atomic.Pointer[time.Location]
 	retain   atomic.Int64 // ns
 	maxBytes atomic.Int64
-	size     atomic.Int64 // bytes of rows and traces, about
+	maxRows  atomic.Int64
+	size     atomic.Int64 // bytes of rows and traces
+	rows     atomic.Int64
+	shedding atomic.Int64 // rows given up because the store failed for long
+	words    words
+	tuples   crowdCheck // the writer's
+	pruning  sync.Mutex
 
 	wake chan struct{}
 	quit chan struct{}
 	done chan struct{}
 
-	// mu makes the counters and the queue of rows one thing: a commit takes
-	// both at the same moment.
+	// mu makes the counters and the queue one thing: what is counted is queued at
+	// the same moment.
 	mu           sync.Mutex
-	rows         []row
+	queue        []item
 	opened       []*Reservation
-	ended        []string
-	changed      map[*series]struct{}
+	ended        []*Reservation
 	reservations map[string]*Reservation
 	group        *group
 	closed       bool
-}
 
-// row is an entry on its way to the store.
-type row struct {
-	id    string
-	entry *Entry
-}
-
-// group is the rows of one commit.
-type group struct {
-	done chan struct{}
-	err  error
+	writing sync.Mutex // one commit at a time
 }
 
 // Open loads counters and reservations and starts the writer.
@@ -92,17 +77,18 @@ func Open(ctx context.Context, s state.Store, opt Options) (*Ledger, error) {
 	l := &Ledger{
 		store: s, opt: opt, ids: state.NewIDSource(opt.Now), counters: newCounters(),
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		changed: map[*series]struct{}{}, reservations: map[string]*Reservation{}, group: newGroup(),
+		reservations: map[string]*Reservation{}, group: newGroup(),
 	}
-	l.Configure(opt.Location, opt.Retention, opt.MaxBytes)
+	l.Configure(Bounds{Location: opt.Location, Retention: opt.Retention, MaxBytes: opt.MaxBytes, MaxRows: opt.MaxRows})
+	if err := upgrade(ctx, s); err != nil {
+		return nil, err
+	}
 	if err := l.load(ctx); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	go l.run()
 	return l, nil
 }
-
-func newGroup() *group { return &group{done: make(chan struct{})} }
 
 func (l *Ledger) load(ctx context.Context) error {
 	prefix := state.Prefix(kindCounter)
@@ -125,27 +111,33 @@ func (l *Ledger) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := l.store.Get(ctx, sizeKey())
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
+	if err := l.words.load(ctx, l.store); err != nil {
 		return err
 	}
-	n, _ := strconv.ParseInt(string(raw), 10, 64)
-	l.size.Store(n)
-	return nil
+	return l.weigh(ctx)
 }
 
-func sizeKey() string { return state.Key("meta", "log-bytes") }
+// Bounds are what a running ledger can be given anew.
+type Bounds struct {
+	Location  *time.Location // nil = UTC
+	Retention time.Duration  // 0 = no bound, also below
+	MaxBytes  int64
+	MaxRows   int64
+}
 
-// Configure changes location and retention while running; nil = UTC, 0 = no
-// bound. Rows already written keep the age they were given.
-func (l *Ledger) Configure(loc *time.Location, retention time.Duration, maxBytes int64) {
-	if loc == nil {
-		loc = time.UTC
+// Configure changes location and bounds while running. Rows already written keep
+// the age they were given.
+func (l *Ledger) Configure(b Bounds) {
+	if b.Location == nil {
+		b.Location = time.UTC
 	}
-	l.location.Store(loc)
-	l.retain.Store(int64(retention))
-	l.maxBytes.Store(maxBytes)
+	l.location.Store(b.Location)
+	l.retain.Store(int64(b.Retention))
+	l.maxBytes.Store(b.MaxBytes)
+	l.maxRows.Store(b.MaxRows)
 }
+
+func (l *Ledger) rowTTL() time.Duration { return time.Duration(l.retain.Load()) }
 
 // Spend is what a scope spent in a window ("day", "month", "5h"…), in USD. A
 // window that cannot be read counts 0.
@@ -176,20 +168,34 @@ func (l *Ledger) count(scope, window string) amount {
 
 // Add counts something beside requests: a counter of a policy, a correction.
 func (l *Ledger) Add(scope string, usd Money, requests, tokens int64) {
-	now := l.opt.Now()
+	it := item{at: l.opt.Now(), scopes: []string{scope}, amount: amount{usd: int64(usd), requests: requests, tokens: tokens}}
 	l.mu.Lock()
-	l.addTo(scope, now, amount{usd: int64(usd), requests: requests, tokens: tokens})
+	l.enqueue(it, nil)
 	l.mu.Unlock()
 	l.poke()
 }
 
-// addTo counts in one scope; l.mu is held.
-func (l *Ledger) addTo(scope string, now time.Time, a amount) {
-	s := l.counters.get(scope)
-	s.mu.Lock()
-	s.add(now, a)
-	s.mu.Unlock()
-	l.changed[s] = struct{}{}
+// enqueue counts an item in memory, in the place of what was held for it, and
+// puts it into the queue; l.mu is held.
+func (l *Ledger) enqueue(it item, holds []hold) {
+	for _, scope := range it.scopes {
+		s := l.counters.get(scope)
+		s.mu.Lock()
+		s.add(it.at, it.amount)
+		rest := holds[:0:0]
+		for _, h := range holds {
+			if l.counters.get(h.Scope) != s {
+				rest = append(rest, h)
+				continue
+			}
+			s.release(h)
+		}
+		s.mu.Unlock()
+		holds = rest
+	}
+	l.free(holds)
+	l.queue = append(l.queue, it)
+	l.shed()
 }
 
 // Receipt tells when an entry is written.
@@ -213,25 +219,22 @@ func (r Receipt) Wait(ctx context.Context) error {
 // counters change at once, the row follows. Call it once per request; e must
 // not be changed afterwards.
 func (l *Ledger) Settle(e *Entry, r *Reservation) Receipt {
-	now := l.opt.Now()
-	a := e.spent()
-	id := l.ids.Next()
+	it := item{id: l.ids.Next(), at: l.opt.Now(), entry: e, scopes: e.Scopes, amount: e.spent()}
+	if len(it.scopes) > maxEntryScopes {
+		it.scopes = it.scopes[:maxEntryScopes]
+	}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		l.opt.OnError(fmt.Errorf("ledger: request %s was not booked: %w", e.ID, state.ErrClosed))
 		return Receipt{}
 	}
-	for _, scope := range e.Scopes {
-		l.addTo(scope, now, a)
-	}
+	var holds []hold
 	if r != nil && r.over.CompareAndSwap(false, true) {
-		l.forget(r)
+		holds = r.holds
+		l.close(r)
 	}
-	if len(l.rows) >= maxQueue {
-		l.rows = append(l.rows[:0], l.rows[1:]...)
-	}
-	l.rows = append(l.rows, row{id: id, entry: e})
+	l.enqueue(it, holds)
 	g := l.group
 	l.mu.Unlock()
 	l.poke()
@@ -251,6 +254,7 @@ func (l *Ledger) run() {
 	defer close(l.done)
 	tidy := time.NewTicker(tidyEvery)
 	defer tidy.Stop()
+	clock := clockWatch{wall: l.opt.Now(), run: time.Now()}
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	<-pause.C
@@ -259,12 +263,7 @@ func (l *Ledger) run() {
 		case <-l.quit:
 			return
 		case <-tidy.C:
-			l.expire(l.opt.Now())
-			if limit := l.maxBytes.Load(); limit > 0 && l.size.Load() > limit {
-				if _, err := l.Prune(context.Background()); err != nil {
-					l.opt.OnError(err)
-				}
-			}
+			l.tidy(&clock)
 			continue
 		case <-l.wake:
 		}
@@ -281,81 +280,6 @@ func (l *Ledger) run() {
 		case <-pause.C:
 		}
 	}
-}
-
-// commit writes rows, counters and reservations that changed as one batch.
-func (l *Ledger) commit() error {
-	b := state.Batch{Durable: true}
-	l.mu.Lock()
-	rows, opened, ended, g := l.rows, l.opened, l.ended, l.group
-	if len(rows) == 0 && len(opened) == 0 && len(ended) == 0 && len(l.changed) == 0 {
-		l.mu.Unlock()
-		return nil
-	}
-	l.rows, l.opened, l.ended, l.group = nil, nil, nil, newGroup()
-	marks := make(map[*series][]dirtyBucket, len(l.changed))
-	for s := range l.changed {
-		s.mu.Lock()
-		marks[s] = s.write(&b)
-		s.mu.Unlock()
-	}
-	clear(l.changed)
-	l.mu.Unlock()
-
-	writeReservations(&b, opened, ended)
-	grown := l.writeRows(&b, rows)
-	if grown > 0 {
-		b.Put(sizeKey(), strconv.AppendInt(nil, l.size.Load()+grown, 10), 0)
-	}
-	err := l.store.Apply(context.Background(), &b)
-	if err == nil {
-		l.size.Add(grown)
-	} else {
-		l.restoreQueue(rows, opened, ended, marks)
-		err = fmt.Errorf("ledger: %d requests could not be written: %w", len(rows), err)
-	}
-	g.err = err
-	close(g.done)
-	return err
-}
-
-// restoreQueue puts back what a failed commit took.
-func (l *Ledger) restoreQueue(rows []row, opened []*Reservation, ended []string, marks map[*series][]dirtyBucket) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rows = append(rows, l.rows...)
-	if over := len(l.rows) - maxQueue; over > 0 {
-		l.rows = append(l.rows[:0], l.rows[over:]...)
-	}
-	l.opened = append(opened, l.opened...)
-	l.ended = append(ended, l.ended...)
-	for s, list := range marks {
-		s.mu.Lock()
-		for _, d := range list {
-			s.touch(d)
-		}
-		s.mu.Unlock()
-		l.changed[s] = struct{}{}
-	}
-}
-
-func (l *Ledger) writeRows(b *state.Batch, rows []row) (bytes int64) {
-	ttl := time.Duration(l.retain.Load())
-	for _, r := range rows {
-		raw, err := json.Marshal(r.entry)
-		if err != nil {
-			l.opt.OnError(fmt.Errorf("ledger: request %s cannot be written: %w", r.entry.ID, err))
-			continue
-		}
-		b.Put(state.Key(kindRow, r.id), raw, ttl)
-		b.Put(state.Key(kindIndex, r.entry.ID), []byte(r.id), ttl)
-		bytes += int64(len(raw) + len(r.id) + len(r.entry.ID))
-		if len(r.entry.Trace) > 0 {
-			b.Put(state.Key(kindTrace, r.id), r.entry.Trace, ttl)
-			bytes += int64(len(r.entry.Trace))
-		}
-	}
-	return bytes
 }
 
 // Close writes what is queued and stops.

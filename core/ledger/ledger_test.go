@@ -236,7 +236,7 @@ func TestCalendarWithZone(t *testing.T) {
 	month := Window{Period: "month", Location: berlin}
 	h.advance(9 * 24 * time.Hour)
 	require.EqualValues(t, 3e9, l.Standing("key:a", USD, month).Spent, "older than the hours: from the days")
-	l.Configure(berlin, 0, 0)
+	l.Configure(Bounds{Location: berlin})
 	require.EqualValues(t, 3e9, l.Standing("key:a", USD, Window{Period: "month"}).Spent)
 }
 
@@ -417,7 +417,7 @@ func TestRetention(t *testing.T) {
 		h.advance(time.Hour)
 	}
 	require.Greater(t, l.size.Load(), int64(100*1500))
-	l.Configure(nil, 0, 100_000)
+	l.Configure(Bounds{MaxBytes: 100_000})
 	n, err := l.Prune(t.Context())
 	require.NoError(t, err)
 	require.InDelta(t, 56, n, 8)
@@ -426,14 +426,14 @@ func TestRetention(t *testing.T) {
 	require.ErrorIs(t, err, state.ErrNotFound)
 	_, err = l.Trace(t.Context(), "req-99")
 	require.NoError(t, err)
-	l.Configure(nil, 10*time.Hour, 0)
+	l.Configure(Bounds{Retention: 10 * time.Hour})
 	_, err = l.Prune(t.Context())
 	require.NoError(t, err)
 	page, err := l.List(t.Context(), Filter{})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 10)
 	left := 0
-	for _, kind := range []string{kindRow, kindTrace, kindIndex} {
+	for _, kind := range []string{kindRow, kindTrace, kindID} {
 		require.NoError(t, s.Scan(t.Context(), state.Query{Prefix: state.Prefix(kind), KeysOnly: true}, func(state.Entry) error { left++; return nil }))
 	}
 	require.Equal(t, 30, left, "rows, traces and index go together")

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,10 +18,10 @@ type Filter struct {
 	Status   string // error | ok | a code such as 429
 	Model    string // part of the requested model or the target, any case; so are the next ones
 	Provider string
-	Account  string
-	Key      string
-	Combo    bool // only combos
-	Search   string
+	Account  string // of id or name
+	Key      string // of id or name
+	Combo    bool   // only combos
+	Search   string // a request id, or part of any text of the row
 	Since    time.Time
 	Until    time.Time
 	Limit    int    // 0 = 50, at most 200
@@ -30,51 +31,124 @@ type Filter struct {
 // Page is one page of rows, newest first.
 type Page struct {
 	Entries []*Entry
-	Next    string // "" at the end
+	// Next is the cursor of the next page, "" at the end. A search that has to
+	// read many rows may stop early: then a page is short, or empty, and still
+	// has a Next.
+	Next string
 }
 
-// List reads the request log, newest first.
+// maxRead bounds the rows that one page reads.
+const maxRead = 20_000
+
+// top is above every row id.
+const top = "~"
+
+// List reads the request log, newest first. Filters by status, model, provider,
+// account, key and combo are answered from indexes.
 func (l *Ledger) List(ctx context.Context, f Filter) (Page, error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 50
-	}
-	limit = min(limit, 200)
-	prefix := state.Prefix(kindRow)
-	q := state.Query{Prefix: prefix, Reverse: true}
-	switch {
-	case f.Cursor != "":
+	if f.Cursor != "" {
 		if _, ok := state.IDTime(f.Cursor); !ok {
 			return Page{}, fmt.Errorf("ledger: %q is not a cursor", f.Cursor)
 		}
-		q.After = prefix + f.Cursor
-	case !f.Until.IsZero():
-		q.After = prefix + state.IDFloor(f.Until)
 	}
-	m := f.matcher()
-	var page Page
-	last := ""
-	err := l.store.Scan(ctx, q, func(e state.Entry) error {
+	if f.Limit <= 0 {
+		f.Limit = 50
+	}
+	r := reader{l: l, m: f.matcher(), limit: min(f.Limit, 200), before: top}
+	if f.Search != "" {
+		if e, err := l.Get(ctx, f.Search); err == nil && r.m.match(e) {
+			return Page{Entries: []*Entry{e}}, nil
+		}
+	}
+	switch {
+	case f.Cursor != "":
+		r.before = f.Cursor
+	case !f.Until.IsZero():
+		r.before = state.IDFloor(f.Until)
+	}
+	var err error
+	if found, ok := r.m.candidates(ctx, l); ok {
+		err = r.leap(ctx, found)
+	} else {
+		err = r.scan(ctx)
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return r.page, err
+}
+
+// reader fills one page.
+type reader struct {
+	l      *Ledger
+	m      matcher
+	limit  int
+	before string // ids of the page are below it
+	read   int
+	last   string // id of the last row that was looked at
+	page   Page
+}
+
+// take looks at one row; errEnough ends the page.
+func (r *reader) take(id string, raw []byte) error {
+	if r.read >= maxRead {
+		r.page.Next = r.last
+		return errEnough
+	}
+	var entry Entry
+	r.read++
+	if json.Unmarshal(raw, &entry) == nil && r.m.match(&entry) { // a damaged row hides no others
+		if len(r.page.Entries) == r.limit {
+			r.page.Next = r.last
+			return errEnough
+		}
+		r.page.Entries = append(r.page.Entries, &entry)
+	}
+	r.last = id
+	return nil
+}
+
+// old reports a row before the span the filter asks for.
+func (r *reader) old(id string) bool {
+	at, ok := state.IDTime(id)
+	return ok && at.Before(r.m.f.Since)
+}
+
+// scan reads all rows.
+func (r *reader) scan(ctx context.Context) error {
+	prefix := state.Prefix(kindRow)
+	return r.l.store.Scan(ctx, state.Query{Prefix: prefix, After: prefix + r.before, Reverse: true}, func(e state.Entry) error {
 		id := e.Key[len(prefix):]
-		if at, ok := state.IDTime(id); ok && at.Before(f.Since) {
+		if r.old(id) {
 			return state.ErrStop
 		}
-		var entry Entry
-		if err := json.Unmarshal(e.Value, &entry); err != nil {
-			return nil // a damaged row hides no others
-		}
-		if !m.match(&entry) {
-			return nil
-		}
-		if len(page.Entries) == limit {
-			page.Next = last
-			return state.ErrStop
-		}
-		page.Entries = append(page.Entries, &entry)
-		last = id
-		return nil
+		return r.take(id, e.Value)
 	})
-	return page, err
+}
+
+// leap reads the rows that the indexes name.
+func (r *reader) leap(ctx context.Context, from ids) error {
+	for max := r.before; ; {
+		id, err := from.seek(max)
+		if err != nil || id == "" || r.old(id) {
+			return err
+		}
+		if id == r.before { // a cursor is the last row of the page before
+			max = id[:len(id)-1] + string(id[len(id)-1]-1)
+			continue
+		}
+		raw, err := r.l.store.Get(ctx, state.Key(kindRow, id))
+		switch {
+		case errors.Is(err, state.ErrNotFound): // its row expired a moment before its index
+		case err != nil:
+			return err
+		default:
+			if err := r.take(id, raw); err != nil {
+				return err
+			}
+		}
+		max = id[:len(id)-1] + string(id[len(id)-1]-1)
+	}
 }
 
 // matcher is a filter with its texts folded.
@@ -92,11 +166,7 @@ func (f Filter) matcher() matcher {
 }
 
 func (m *matcher) match(e *Entry) bool {
-	switch {
-	case m.f.Status == "error" && e.Status < 400,
-		m.f.Status == "ok" && e.Status >= 400,
-		m.code > 0 && e.Status != m.code,
-		m.f.Combo && e.Combo == "":
+	if m.f.Status != "" && !m.status(strconv.Itoa(e.Status)) || m.f.Combo && e.Combo == "" {
 		return false
 	}
 	return contains(m.model, e.Model, e.Target) && contains(m.provider, e.Provider) && contains(m.account, e.Account, e.AccountName) &&
@@ -118,7 +188,10 @@ func contains(part string, texts ...string) bool {
 
 // find returns the id of a row.
 func (l *Ledger) find(ctx context.Context, requestID string) (string, error) {
-	id, err := l.store.Get(ctx, state.Key(kindIndex, requestID))
+	if requestID == "" || len(requestID) > maxScope {
+		return "", state.ErrNotFound
+	}
+	id, err := l.store.Get(ctx, state.Key(kindID, requestID))
 	return string(id), err
 }
 
@@ -147,54 +220,4 @@ func (l *Ledger) Trace(ctx context.Context, requestID string) ([]byte, error) {
 		return nil, err
 	}
 	return l.store.Get(ctx, state.Key(kindTrace, id))
-}
-
-// pruneBatch is how many keys one batch of pruning deletes.
-const pruneBatch = 500
-
-// Prune removes rows beyond the bounds, the oldest first, and returns how many.
-// Age is bounded by the store's own expiry; here rows written under a longer
-// retention go too. After pruning by size a tenth is free again.
-func (l *Ledger) Prune(ctx context.Context) (int, error) {
-	prefix := state.Prefix(kindRow)
-	var floor string
-	if keep := time.Duration(l.retain.Load()); keep > 0 {
-		floor = state.IDFloor(l.opt.Now().Add(-keep))
-	}
-	limit := l.maxBytes.Load() / 10 * 9
-	var b state.Batch
-	var size int64
-	removed := 0
-	err := l.store.Scan(ctx, state.Query{Prefix: prefix, Reverse: true}, func(e state.Entry) error {
-		id := e.Key[len(prefix):]
-		var entry Entry
-		_ = json.Unmarshal(e.Value, &entry) // a damaged row has no index to remove
-		bytes := int64(len(e.Value) + len(id) + len(entry.ID))
-		if trace, err := l.store.Get(ctx, state.Key(kindTrace, id)); err == nil {
-			bytes += int64(len(trace))
-		}
-		if id >= floor && (limit == 0 || size+bytes <= limit) {
-			size += bytes
-			return nil
-		}
-		removed++
-		b.Delete(e.Key)
-		b.Delete(state.Key(kindTrace, id))
-		if entry.ID != "" {
-			b.Delete(state.Key(kindIndex, entry.ID))
-		}
-		if b.Len() < pruneBatch {
-			return nil
-		}
-		defer b.Reset()
-		return l.store.Apply(ctx, &b)
-	})
-	if err == nil && b.Len() > 0 {
-		err = l.store.Apply(ctx, &b)
-	}
-	if err != nil {
-		return removed, fmt.Errorf("ledger: prune: %w", err)
-	}
-	l.size.Store(size)
-	return removed, l.store.Put(ctx, sizeKey(), strconv.AppendInt(nil, size, 10), 0)
 }

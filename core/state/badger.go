@@ -23,7 +23,7 @@ const (
 	memTableSize  = 4 << 20
 	logFileSize   = 32 << 20
 	cacheSize     = 2 << 20
-	inlineValue   = 4 << 10 // larger values live in the value log
+	inlineValue   = MaxInline // larger values live in the value log
 	gcEvery       = 10 * time.Minute
 	gcRatio       = 0.5
 	counterLocks  = 64
@@ -142,8 +142,8 @@ func fail(err error) error {
 		return ErrReadOnly
 	case errors.Is(err, badger.ErrDBClosed):
 		return ErrClosed
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("state: the disk is full: %w", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	default:
 		return err
 	}

@@ -19,6 +19,10 @@ var (
 	ErrWrongKey = errors.New("state: the storage key does not match the data")
 	// ErrTooLarge: a key, a value or a batch is larger than the engine takes.
 	ErrTooLarge = errors.New("state: value too large")
+	// ErrDiskFull: the disk has no room; what was acknowledged before is safe.
+	ErrDiskFull = errors.New("state: the disk is full")
+	// ErrDamaged: data on disk is not what was written.
+	ErrDamaged = errors.New("state: the data is damaged")
 	// ErrNotCounter: Add met a value that Add did not write.
 	ErrNotCounter = errors.New("state: value is not a counter")
 )
@@ -47,6 +51,12 @@ func (e *VersionError) Error() string {
 const (
 	MaxKey   = 4 << 10
 	MaxValue = 16 << 20
+	// MaxBatchOps and MaxBatchBytes bound one batch: its writes, and the sum of
+	// keys and values, of each value at most MaxInline bytes counted. Engines may
+	// take more.
+	MaxBatchOps   = 2000
+	MaxBatchBytes = 256 << 10
+	MaxInline     = 4 << 10
 )
 
 // Entry is one key with its value. Value belongs to the receiver.
@@ -123,6 +133,7 @@ type Batch struct {
 	// Durable makes Apply return only when the batch survives the loss of power.
 	Durable bool
 	ops     []op
+	bytes   int
 }
 
 type opKind uint8
@@ -143,19 +154,28 @@ type op struct {
 
 // Put adds a write. The value must not be changed afterwards.
 func (b *Batch) Put(key string, value []byte, ttl time.Duration) {
+	b.bytes += len(key) + min(len(value), MaxInline)
 	b.ops = append(b.ops, op{kind: opPut, key: key, value: value, ttl: ttl})
 }
 
 // Delete adds a removal.
-func (b *Batch) Delete(key string) { b.ops = append(b.ops, op{kind: opDelete, key: key}) }
+func (b *Batch) Delete(key string) {
+	b.bytes += len(key)
+	b.ops = append(b.ops, op{kind: opDelete, key: key})
+}
 
 // Add adds an increment of a counter.
 func (b *Batch) Add(key string, delta int64, ttl time.Duration) {
+	b.bytes += len(key) + 8
 	b.ops = append(b.ops, op{kind: opAdd, key: key, delta: delta, ttl: ttl})
 }
 
 // Len is the number of writes.
 func (b *Batch) Len() int { return len(b.ops) }
 
+// Full reports that a batch has half of what every engine takes: the moment to
+// apply it for a caller who adds a few writes at a time.
+func (b *Batch) Full() bool { return len(b.ops) >= MaxBatchOps/2 || b.bytes >= MaxBatchBytes/2 }
+
 // Reset empties the batch for reuse.
-func (b *Batch) Reset() { b.ops, b.Durable = b.ops[:0], false }
+func (b *Batch) Reset() { b.ops, b.Durable, b.bytes = b.ops[:0], false, 0 }

@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/omniroute/omniroute/core/state"
+)
+
+// Step is the width of the points of a series.
+type Step string
+
+// The steps. A whole span is one point.
+const (
+	StepMinute Step = "minute"
+	StepHour   Step = "hour"
+	StepDay    Step = "day"
+	StepMonth  Step = "month"
+	StepAll    Step = ""
+)
+
+// UsageQuery asks for usage between two moments, broken down by dimensions.
+type UsageQuery struct {
+	From, To time.Time // To zero = now; both are widened to whole steps
+	Step     Step
+	By       []Dimension
+	// Where keeps only tuples with these values.
+	Where map[Dimension]string
+}
+
+// Point is the usage of one step and one combination of the asked dimensions.
+type Point struct {
+	Start time.Time `json:"start"`
+	By    []string  `json:"by,omitempty"` // in the order of the query
+	Totals
+}
+
+// maxPoints bounds the answer of one query.
+const maxPoints = 100_000
+
+// Usage reads the roll-ups: its cost is that of the buckets in the span, however
+// many requests there were. Points come in order of time, then of values.
+//
+// Minutes are kept for 3 hours, hours for 35 days, days for 400 days and months
+// for five years; a whole span is summed from the finest that reaches back far
+// enough. Buckets follow UTC.
+func (l *Ledger) Usage(ctx context.Context, q UsageQuery) ([]Point, error) {
+	now := l.opt.Now()
+	if q.To.IsZero() {
+		q.To = now.Add(time.Second)
+	}
+	r, err := q.tier(now)
+	if err != nil {
+		return nil, err
+	}
+	u := usageReader{q: q, tier: r, points: map[string]*Point{}}
+	from, to := r.index(q.From), r.index(q.To.Add(-time.Nanosecond))
+	prefix := state.Prefix(kindRoll, tierName[r])
+	after := prefix + indexText(max(from, 0))
+	err = l.store.Scan(ctx, state.Query{Prefix: prefix, After: after}, func(e state.Entry) error {
+		segments, ok := state.Segments(prefix, e.Key)
+		if !ok || len(segments) != 1+int(dimensions) {
+			return nil
+		}
+		index, ok := parseIndex(segments[0])
+		if !ok || index > to {
+			return state.ErrStop
+		}
+		return u.add(index, segments[1:], e.Value)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u.sorted(), nil
+}
+
+// tier chooses the buckets that answer the query.
+func (q *UsageQuery) tier(now time.Time) (tier, error) {
+	switch q.Step {
+	case StepMinute:
+		return minutes, nil
+	case StepHour:
+		return hours, nil
+	case StepDay:
+		return days, nil
+	case StepMonth:
+		return months, nil
+	case StepAll:
+		for r := minutes; r < months; r++ {
+			if now.Sub(q.From) <= rollTTL[r] {
+				return r, nil
+			}
+		}
+		return months, nil
+	}
+	return 0, fmt.Errorf("ledger: %q is not a step: want minute, hour, day or month", q.Step)
+}
+
+// start is when a bucket begins.
+func (r tier) start(index int64) time.Time {
+	switch r {
+	case minutes:
+		return time.Unix(index*60, 0).UTC()
+	case hours:
+		return time.Unix(index*3600, 0).UTC()
+	case days:
+		return time.Unix(index*86400, 0).UTC()
+	default:
+		return time.Date(int(index/12), time.Month(index%12+1), 1, 0, 0, 0, 0, time.UTC)
+	}
+}
+
+type usageReader struct {
+	q      UsageQuery
+	tier   tier
+	points map[string]*Point
+	key    []byte
+}
+
+func (u *usageReader) add(index int64, values []string, raw []byte) error {
+	for d, want := range u.q.Where {
+		if values[d] != want {
+			return nil
+		}
+	}
+	t, ok := readTotals(raw)
+	if !ok {
+		return nil // damaged: the others still say something
+	}
+	u.key = u.key[:0]
+	if u.q.Step != StepAll {
+		u.key = append(u.key, indexText(index)...)
+	}
+	for _, d := range u.q.By {
+		u.key = append(append(u.key, 0), values[d]...)
+	}
+	p := u.points[string(u.key)]
+	if p == nil {
+		if len(u.points) >= maxPoints {
+			return fmt.Errorf("ledger: more than %d points; ask for a shorter span, a wider step or fewer dimensions", maxPoints)
+		}
+		p = &Point{Start: u.q.From}
+		if u.q.Step != StepAll {
+			p.Start = u.tier.start(index)
+		}
+		for _, d := range u.q.By {
+			p.By = append(p.By, strings.Clone(values[d]))
+		}
+		u.points[string(u.key)] = p
+	}
+	p.Add(&t)
+	return nil
+}
+
+func (u *usageReader) sorted() []Point {
+	out := make([]Point, 0, len(u.points))
+	for _, p := range u.points {
+		out = append(out, *p)
+	}
+	slices.SortFunc(out, func(a, b Point) int {
+		return cmp.Or(a.Start.Compare(b.Start), slices.Compare(a.By, b.By))
+	})
+	return out
+}
