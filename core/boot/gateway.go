@@ -135,8 +135,7 @@ func (g *Gateway) watch(ctx context.Context) {
 	g.actor(func() { g.follow(ctx) })
 	g.actor(func() {
 		err := config.Watch(ctx, config.WatchOptions{
-			Options: config.Options{Path: g.opt.Config, Env: g.opt.Env, DataDir: g.opt.DataDir},
-			Current: g.config(),
+			Options: g.opt.source(), Current: g.config(),
 			OnChange: func(conf *config.Snapshot, problems []fault.Diagnostic) {
 				if conf == nil {
 					g.refused("config", problems)

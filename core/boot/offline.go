@@ -3,7 +3,9 @@ package boot
 import (
 	"context"
 	"errors"
+	"log/slog"
 
+	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/telemetry"
 )
@@ -15,10 +17,6 @@ func OpenPlugins(ctx context.Context, opt Options) (_ *host.Host, release func()
 	if conf == nil {
 		return nil, nil, &ConfigError{problems}
 	}
-	core := opt.core()
-	if len(core) == 0 {
-		return nil, nil, errNoCore
-	}
 	logging := conf.File.Logging
 	if opt.Quiet {
 		logging.Level = "error"
@@ -26,6 +24,15 @@ func OpenPlugins(ctx context.Context, opt Options) (_ *host.Host, release func()
 	log, _, err := telemetry.NewLogger(opt.err(), telemetry.LogOptions{Level: logging.Level, Format: logging.Format})
 	if err != nil {
 		return nil, nil, err
+	}
+	return loadPlugins(ctx, opt, conf, log)
+}
+
+// loadPlugins is OpenPlugins for a configuration that was loaded already.
+func loadPlugins(ctx context.Context, opt Options, conf *config.Snapshot, log *slog.Logger) (_ *host.Host, release func() error, err error) {
+	core := opt.core()
+	if len(core) == 0 {
+		return nil, nil, errNoCore
 	}
 	h, err := host.Open(ctx, pluginOptions(core, conf, log))
 	if err != nil {

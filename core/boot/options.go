@@ -31,8 +31,11 @@ type Options struct {
 	Quiet bool
 }
 
-func (o Options) load() (*config.Snapshot, []fault.Diagnostic) {
-	return config.Load(config.Options{Path: o.Config, Env: o.Env, DataDir: o.DataDir})
+func (o Options) load() (*config.Snapshot, []fault.Diagnostic) { return config.Load(o.source()) }
+
+// source is where the configuration comes from.
+func (o Options) source() config.Options {
+	return config.Options{Path: o.Config, Env: o.Env, DataDir: o.DataDir}
 }
 
 func (o Options) core() []byte {

@@ -32,7 +32,7 @@ func (b *builder) addAliases() {
 		for _, name := range byPos(c.Aliases, func(a config.Alias) config.Pos { return a.Pos }) {
 			a := c.Aliases[name]
 			if _, both := b.in.Stored.Aliases[name]; both {
-				b.problem(a.Pos, "alias %q is declared here and in the data directory; remove one of them", name)
+				b.problem(name, a.Pos, "alias %q is declared here and in the data directory; remove one of them", name)
 				continue
 			}
 			b.alias(name, a)
@@ -50,13 +50,14 @@ func (b *builder) alias(name string, a config.Alias) {
 	stars := strings.Count(name, "*")
 	for i := 0; i+1 < len(a.Target); i++ {
 		if a.Target[i] == '$' && a.Target[i+1] >= '1' && a.Target[i+1] <= '9' && int(a.Target[i+1]-'0') > stars {
-			b.problem(a.Pos, "alias %q: the target uses $%c but the pattern has %d stars", name, a.Target[i+1], stars)
+			b.problem(name, a.Pos, "alias %q: the target uses $%c but the pattern has %d stars", name, a.Target[i+1], stars)
 			return
 		}
 	}
 	if prefix, _, found := strings.Cut(a.Target, "/"); found && !strings.Contains(prefix, "$") &&
 		b.cat.names[prefix] == nil && !b.declared(a.Target) {
-		b.missing(a.Pos, "alias %q: there is no provider %q", name, prefix)
+		b.missing(prefix, a.Pos, "alias %q: there is no provider %q", name, prefix)
+		b.lose(name)
 		return
 	}
 	if isPattern(name) {

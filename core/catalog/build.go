@@ -40,6 +40,8 @@ type builder struct {
 	raws  map[string]raw
 	order []string
 	meta  map[string]*origin
+	lost  map[string]bool // names with a problem of their own: what leads to them is not reported again
+	quiet bool            // any name may be such
 	diags []fault.Diagnostic
 	fatal bool // some diagnostic is about more than a name that leads nowhere
 }
@@ -57,18 +59,20 @@ func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	if err != nil {
 		return nil, []fault.Diagnostic{{Message: err.Error()}}
 	}
-	b := &builder{in: in, raws: map[string]raw{}, meta: map[string]*origin{}, cat: &Catalog{
+	b := &builder{in: in, raws: map[string]raw{}, meta: map[string]*origin{}, lost: map[string]bool{}, cat: &Catalog{
 		names: map[string]*Provider{}, bare: map[string][]Target{}, scoped: data.ModelAliases,
 		aliases: map[string]*alias{}, combos: map[string]*Combo{}, expanded: map[string][]Target{},
 		prices: map[string]Price{}, classic: in.Classic,
 	}}
+	b.lose(in.Unsound...)
+	b.quiet = slices.Contains(in.Unsound, "*")
 	b.routing()
 	b.collect(data)
 	b.providers()
 	b.vendorPrices()
 	b.index()
 	if f := b.cat.fallback; f != "" && b.cat.names[f] == nil {
-		b.missing(config.Pos{}, "routing.default_provider: there is no provider %q", f)
+		b.missing(f, in.Config.Place("routing", "default_provider"), "routing.default_provider: there is no provider %q", f)
 		b.cat.fallback = ""
 	}
 	b.addAliases()
@@ -81,13 +85,22 @@ func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	return b.cat, b.diags
 }
 
-func (b *builder) problem(p config.Pos, format string, args ...any) {
-	b.missing(p, format, args...)
+// problem reports a declaration that cannot stand, by the name it declares.
+func (b *builder) problem(name string, p config.Pos, format string, args ...any) {
+	b.report(p, format, args...)
+	b.lost[name] = true
 	b.fatal = true
 }
 
-// missing reports a name that leads nowhere.
-func (b *builder) missing(p config.Pos, format string, args ...any) {
+// missing reports a name that leads nowhere, unless it was said why. A partial
+// catalogue leaves out what says the name, so it tells of each.
+func (b *builder) missing(name string, p config.Pos, format string, args ...any) {
+	if b.in.Partial || !b.lost[name] && !b.quiet {
+		b.report(p, format, args...)
+	}
+}
+
+func (b *builder) report(p config.Pos, format string, args ...any) {
 	b.diags = append(b.diags, b.in.Config.At(p, fmt.Sprintf(format, args...)))
 }
 
@@ -120,7 +133,7 @@ func (b *builder) collect(data *dataset) {
 		for _, id := range byPos(b.in.Config.Providers, func(p config.Provider) config.Pos { return p.Pos }) {
 			c := b.in.Config.Providers[id]
 			if _, both := b.in.Stored.Providers[id]; both {
-				b.problem(c.Pos, "provider %q is declared here and in the data directory; remove one of them", id)
+				b.problem(id, c.Pos, "provider %q is declared here and in the data directory; remove one of them", id)
 				continue
 			}
 			b.configure(data, id, &c, "file")
@@ -198,16 +211,29 @@ func (m PluginModel) config() config.Model {
 	return out
 }
 
+// lose notes names that lead nowhere for a reason that was reported.
+func (b *builder) lose(names ...string) {
+	for _, n := range names {
+		if n != "" {
+			b.lost[n] = true
+		}
+	}
+}
+
 // configure overrides a known provider or makes a compatible node.
 func (b *builder) configure(data *dataset, id string, c *config.Provider, from string) {
 	r := b.raws[id]
 	if r == nil {
 		if c.Dialect == "" {
-			b.missing(c.Pos, "unknown provider %q: no plugin brings it, and a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)", id)
+			b.missing(id, c.Pos, "unknown provider %q: no plugin brings it, and a compatible server needs a dialect (openai, openai-responses, claude, gemini, ollama)", id)
+			b.lose(id, c.Prefix)
 			return
 		}
 		if len(c.BaseURLs) == 0 {
-			b.problem(c.Pos, "provider %q needs base_urls", id)
+			if !b.lost[id] {
+				b.problem(id, c.Pos, "provider %q needs base_urls", id)
+			}
+			b.lose(id, c.Prefix)
 			return
 		}
 		r = nodeFrom(data, id, c)
@@ -301,7 +327,7 @@ func (b *builder) providers() {
 // claim gives a name to a provider; two of the same name are an error.
 func (b *builder) claim(name string, p *Provider) {
 	if other := b.cat.names[name]; other != nil {
-		b.problem(p.Pos, "the prefix %q of provider %q is already a name of provider %q", name, p.ID, other.ID)
+		b.problem(name, p.Pos, "the prefix %q of provider %q is already a name of provider %q", name, p.ID, other.ID)
 		return
 	}
 	b.cat.names[name] = p

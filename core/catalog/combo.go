@@ -39,7 +39,7 @@ func (b *builder) addCombos() {
 		for _, name := range byPos(c.Combos, func(c config.Combo) config.Pos { return c.Pos }) {
 			combo := c.Combos[name]
 			if _, both := b.in.Stored.Combos[name]; both {
-				b.problem(combo.Pos, "combo %q is declared here and in the data directory; remove one of them", name)
+				b.problem(name, combo.Pos, "combo %q is declared here and in the data directory; remove one of them", name)
 				continue
 			}
 			b.combo(name, combo, "file")
@@ -65,7 +65,7 @@ func (b *builder) combo(name string, c config.Combo, from string) {
 		return // "not a combo": the name is resolved as any other
 	}
 	if !comboName.MatchString(name) {
-		b.problem(c.Pos, "combo %q: a name has 1 to 100 letters, digits or the signs _ / . -", name)
+		b.problem(name, c.Pos, "combo %q: a name has 1 to 100 letters, digits or the signs _ / . -", name)
 		return
 	}
 	strategy := c.Strategy
@@ -75,7 +75,7 @@ func (b *builder) combo(name string, c config.Combo, from string) {
 	if !slices.Contains(Strategies, strategy) {
 		for _, known := range Strategies {
 			if strings.EqualFold(strings.ReplaceAll(strategy, "_", "-"), known) {
-				b.problem(c.Pos, "combo %q: unknown strategy %q, did you mean %q?", name, strategy, known)
+				b.problem(name, c.Pos, "combo %q: unknown strategy %q, did you mean %q?", name, strategy, known)
 				return
 			}
 		}
@@ -105,7 +105,7 @@ func set[T any](dst *T, v *T) {
 // two ways to the same combo are no cycle.
 func (b *builder) walk(c *Combo, path []string) bool {
 	if len(path)-1 > maxComboDepth {
-		b.problem(b.cat.combos[path[0]].Pos, "combo %q: max nesting depth (%d) exceeded at %s", path[0], maxComboDepth, strings.Join(path, " > "))
+		b.problem(path[0], b.cat.combos[path[0]].Pos, "combo %q: max nesting depth (%d) exceeded at %s", path[0], maxComboDepth, strings.Join(path, " > "))
 		return false
 	}
 	for _, m := range c.Members {
@@ -115,7 +115,10 @@ func (b *builder) walk(c *Combo, path []string) bool {
 		}
 		next := append(slices.Clone(path), m.Model)
 		if slices.Contains(path, m.Model) {
-			b.problem(b.cat.combos[path[0]].Pos, "combo %q: circular combo reference: %s", path[0], strings.Join(next, " > "))
+			if slices.ContainsFunc(path, func(name string) bool { return b.lost[name] }) {
+				return false // reported for another combo of the circle
+			}
+			b.problem(path[0], b.cat.combos[path[0]].Pos, "combo %q: circular combo reference: %s", path[0], strings.Join(next, " > "))
 			return false
 		}
 		if !b.walk(child, next) {
@@ -135,6 +138,7 @@ func (b *builder) dropMembers() {
 			members := slices.DeleteFunc(slices.Clone(c.Members), func(m config.ComboMember) bool { return !b.member(c, m) })
 			if len(members) == 0 {
 				delete(b.cat.combos, name)
+				b.lose(name)
 				again = true
 			}
 			c.Members = members
@@ -159,7 +163,7 @@ func (b *builder) member(c *Combo, m config.ComboMember) bool {
 	}
 	if prefix, id, found := strings.Cut(name, "/"); found {
 		if b.cat.names[prefix] == nil || id == "" {
-			b.missing(pos, "combo %q: there is no provider %q", c.Name, prefix)
+			b.missing(prefix, pos, "combo %q: there is no provider %q", c.Name, prefix)
 			return false
 		}
 		return true
@@ -167,7 +171,10 @@ func (b *builder) member(c *Combo, m config.ComboMember) bool {
 	if len(b.cat.bare[name]) > 0 || len(b.cat.bare[base]) > 0 || b.cat.fallback != "" {
 		return true
 	}
-	b.missing(pos, "combo %q: there is no model, alias or combo %q", c.Name, name)
+	if base == "" {
+		return false // could not be read
+	}
+	b.missing(base, pos, "combo %q: there is no model, alias or combo %q", c.Name, name)
 	return false
 }
 

@@ -19,6 +19,9 @@ type Inputs struct {
 	// that brought it is gone, or plugins are not loaded): what says the name
 	// is left out and reported.
 	Partial bool
+	// Unsound are names in Config that have been reported already, "*" for all:
+	// what leads to them is not reported as well.
+	Unsound []string
 }
 
 // PluginProvider is a provider as a plugin's manifest declares it.

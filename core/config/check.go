@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -50,6 +51,7 @@ func (c *checker) bad(path, format string, args ...any) {
 			return
 		}
 	}
+	c.refused[path] = true
 	c.fail(c.place(path), "%s: %s", shown(path), fmt.Sprintf(format, args...))
 }
 
@@ -71,15 +73,16 @@ func (c *checker) place(path string) Pos {
 	}
 }
 
-func (c *checker) oneOf(path, value string, allowed ...string) {
+func (c *checker) oneOf(path, value string, allowed ...string) (ok bool) {
 	if slices.Contains(allowed, value) {
-		return
+		return true
 	}
 	if near := nearest(value, allowed); near != "" {
 		c.bad(path, "unknown value %q, did you mean %q?", value, near)
-		return
+		return false
 	}
 	c.bad(path, "unknown value %q (want %s)", value, strings.Join(allowed, ", "))
+	return false
 }
 
 func (c *checker) server() {
@@ -178,8 +181,7 @@ func (c *checker) auth() {
 		case k.Key != "" && k.Hash != "":
 			c.bad(path, "give key or hash, not both")
 		case k.Hash != "":
-			raw, found := strings.CutPrefix(k.Hash, "sha256:")
-			if b, err := hex.DecodeString(raw); !found || err != nil || len(b) != 32 {
+			if _, ok := keyHash(k); !ok {
 				c.bad(join(path, "hash"), "want sha256: and 64 hex digits")
 			}
 		case k.Key == "" && c.written(join(path, "key")):
@@ -192,6 +194,37 @@ func (c *checker) auth() {
 		}
 		c.limits(join(path, "limits"), &k.Limits)
 	}
+	c.duplicates()
+}
+
+// duplicates finds keys of the file that are the same under two names.
+func (c *checker) duplicates() {
+	first := map[[sha256.Size]byte]string{}
+	for i := range c.file.Auth.Keys {
+		k := &c.file.Auth.Keys[i]
+		hash, ok := keyHash(k)
+		if !ok {
+			continue
+		}
+		if name, dup := first[hash]; dup {
+			c.bad(index(join("auth", "keys"), i), "key %q is the same as key %q", k.Name, name)
+			continue
+		}
+		first[hash] = k.Name
+	}
+}
+
+// keyHash is what a static key is known by; false if it has none.
+func keyHash(k *Key) (sum [sha256.Size]byte, ok bool) {
+	if k.Key != "" {
+		return sha256.Sum256([]byte(k.Key)), true
+	}
+	raw, found := strings.CutPrefix(k.Hash, "sha256:")
+	b, err := hex.DecodeString(raw)
+	if !found || err != nil || len(b) != len(sum) {
+		return sum, false
+	}
+	return [sha256.Size]byte(b), true
 }
 
 // written reports whether a value stands in the file or the environment.
@@ -373,7 +406,9 @@ func (c *checker) combos() {
 
 func (c *checker) rest() {
 	f := c.file
-	c.oneOf(join(join("plugins", "trust"), "mode"), f.Plugins.Trust.Mode, "warn", "enforce", "dev")
+	if !c.oneOf(join(join("plugins", "trust"), "mode"), f.Plugins.Trust.Mode, "warn", "enforce", "dev") {
+		f.Plugins.Trust.Mode = "warn"
+	}
 	for _, p := range []*string{&f.Plugins.Dir, &f.Plugins.Lock} {
 		if *p != "" && !filepath.IsAbs(*p) && !strings.HasPrefix(*p, "~") {
 			*p = filepath.Join(c.dir, *p)

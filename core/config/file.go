@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -39,6 +40,16 @@ type File struct {
 	Storage   Storage          `yaml:"storage"`
 
 	sources map[string][]byte
+	pos     map[string]Pos
+}
+
+// Place tells where a key was written, like Place("routing", "default_provider").
+// It is the zero Pos for defaults.
+func (f *File) Place(keys ...string) Pos {
+	if f == nil {
+		return Pos{}
+	}
+	return f.pos[strings.Join(keys, sep)]
 }
 
 // At makes a diagnostic for a place in the configuration, with its excerpt.

@@ -49,6 +49,9 @@ type Snapshot struct {
 	Policies []PolicySource
 	// Warnings do not prevent the use of the snapshot.
 	Warnings []fault.Diagnostic
+	// Unsound are the names of providers, aliases and combos that have problems
+	// of their own, "*" for all; empty unless [Inspect] found some.
+	Unsound []string
 	// Files that were read, and patterns of includes: Watch looks at their
 	// directories.
 	Files []string
@@ -79,6 +82,18 @@ func Find(explicit string, environ []string) string {
 // Load reads, checks and layers everything. The snapshot is nil if and only if
 // there are diagnostics, which come in the order of the text.
 func Load(opt Options) (*Snapshot, []fault.Diagnostic) {
+	snap, diags := Inspect(opt)
+	if len(diags) > 0 {
+		return nil, diags
+	}
+	return snap, nil
+}
+
+// Inspect is Load for tools that show every problem at once: beside diagnostics
+// it gives a snapshot of what could be read, with defaults in place of the rest
+// and the names of what is not whole in Unsound. It is not fit to serve. The
+// snapshot is nil only if the file cannot be read as YAML at all.
+func Inspect(opt Options) (*Snapshot, []fault.Diagnostic) {
 	env := envMap(opt.Env)
 	r := newReader(env)
 	snap := &Snapshot{File: &File{}}
@@ -96,7 +111,9 @@ func Load(opt Options) (*Snapshot, []fault.Diagnostic) {
 		}
 		snap.Files = []string{snap.Path}
 		dir = filepath.Dir(snap.Path)
-		root = r.parse(path, data)
+		if root = r.parse(path, data); len(r.diags) > 0 {
+			return nil, r.diags
+		}
 	}
 	tree := map[string]any{}
 	if root != nil {
@@ -118,15 +135,13 @@ func Load(opt Options) (*Snapshot, []fault.Diagnostic) {
 		name, message, _ := strings.Cut(text, " ")
 		r.warnings = append(r.warnings, fault.Diagnostic{File: name, Message: message})
 	}
-	if len(r.diags) > 0 {
-		sortDiagnostics(r.diags)
-		return nil, r.diags
-	}
+	sortDiagnostics(r.diags)
 	snap.Policies = append(snap.Policies, r.blocks(snap.File)...)
-	snap.File.sources = r.sources
+	snap.File.sources, snap.File.pos = r.sources, r.pos
 	snap.Warnings = r.warnings
+	snap.Unsound = r.unsound()
 	snap.Hash = r.hash(opt)
-	return snap, nil
+	return snap, r.diags
 }
 
 func readError(err error) string {

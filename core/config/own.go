@@ -104,8 +104,10 @@ func (r *reader) blocks(f *File) []PolicySource {
 		case len(part) == 2:
 			src.Provider = part[1]
 		default:
-			i, _ := strconv.Atoi(part[3])
-			src.Account = part[1] + "/" + f.Providers[part[1]].Accounts[i].Name
+			src.Account = part[1] + "/" + part[3]
+			if i, _ := strconv.Atoi(part[3]); i < len(f.Providers[part[1]].Accounts) { // else it could not be read
+				src.Account = part[1] + "/" + f.Providers[part[1]].Accounts[i].Name
+			}
 		}
 		out = append(out, src)
 	}

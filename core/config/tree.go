@@ -37,7 +37,8 @@ type reader struct {
 	pos     map[string]Pos
 	fromEnv map[string]bool         // paths set by the environment
 	used    map[string]bool         // variables that were looked at
-	broken  map[string]bool         // paths with a problem
+	broken  map[string]bool         // paths whose value could not be read
+	refused map[string]bool         // paths whose value was read but may not be
 	rules   map[string]writtenRules // own rules of entities, by path
 	diags   []fault.Diagnostic
 	nodes   int
@@ -46,7 +47,7 @@ type reader struct {
 }
 
 func newReader(env map[string]string) *reader {
-	return &reader{env: env, sources: map[string][]byte{}, sums: map[string][32]byte{}, pos: map[string]Pos{}, fromEnv: map[string]bool{}, used: map[string]bool{}, broken: map[string]bool{}, rules: map[string]writtenRules{}}
+	return &reader{env: env, sources: map[string][]byte{}, sums: map[string][32]byte{}, pos: map[string]Pos{}, fromEnv: map[string]bool{}, used: map[string]bool{}, broken: map[string]bool{}, refused: map[string]bool{}, rules: map[string]writtenRules{}}
 }
 
 // failAt reports a problem with the value at path. Checks that come later say
@@ -54,6 +55,27 @@ func newReader(env map[string]string) *reader {
 func (r *reader) failAt(path, format string, args ...any) {
 	r.broken[path] = true
 	r.fail(r.pos[path], format, args...)
+}
+
+// unsound names the providers, aliases and combos with problems of their own,
+// "*" for all when a whole section could not be read. Problems of a provider's
+// accounts do not change what it offers.
+func (r *reader) unsound() []string {
+	var names []string
+	for _, paths := range []map[string]bool{r.broken, r.refused} {
+		for path := range paths {
+			part := strings.Split(path, sep)
+			switch {
+			case !slices.Contains([]string{"providers", "aliases", "combos"}, part[0]):
+			case len(part) == 1:
+				names = append(names, "*")
+			case len(part) == 2 || part[2] != "accounts":
+				names = append(names, part[1])
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (r *reader) fail(p Pos, format string, args ...any) {
@@ -144,6 +166,9 @@ func (r *reader) mapping(file, path string, n *yaml.Node, depth int) map[string]
 	hooks := ownHooks(path)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
+			r.refused[path] = true // what it would have said is missing
+		}
 		switch {
 		case k.Kind != yaml.ScalarNode:
 			r.fail(at(file, k), "a key must be a single value, got %s", kindOf(k))
