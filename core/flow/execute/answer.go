@@ -128,6 +128,10 @@ func (a *attempt) deliver(out []byte) {
 	a.first = a.l.s.Now()
 	a.served()
 	a.c.Answer = &call.Answer{Status: 200, Body: out}
+	if !a.usage.Known && !a.verbatim(a.answerDialect()) {
+		a.c.Answer.Body = withUsage(out, a.c.Dialect, false, a.c.Estimate(a.c.OutputChars))
+		a.c.Answer.Header = append(a.c.Answer.Header, estimatedHeader)
+	}
 	a.succeed()
 }
 

@@ -27,6 +27,9 @@ type live struct {
 	decoded []abi.Frame // of the executor
 	dbuf    []byte
 
+	chunk []byte // a chat client's chunk with the finish reason
+	told  bool   // a chat client has its usage chunk
+
 	head   []abi.Frame // held back until the commit point
 	ended  bool        // upstream is done
 	closed bool
@@ -179,6 +182,9 @@ func (l *live) end() error {
 			return err
 		}
 	}
+	if !l.watch.ended {
+		l.chatUsage()
+	}
 	if len(l.out) > 0 && l.a.c.Answer != nil {
 		return nil // what was flushed goes out first
 	}
@@ -202,6 +208,8 @@ func (l *live) keep(f abi.Frame) error {
 	l.watch.event(f.Payload)
 	if l.watch.broken != nil {
 		f.Payload = l.a.redactPayload(f.Payload)
+	} else {
+		f.Payload = l.estimated(f.Payload)
 	}
 	l.out = append(l.out, f)
 	return nil
@@ -219,6 +227,10 @@ func (l *live) pass(f *abi.Frame) {
 		}
 	}
 	l.watch.event(data)
+	l.remember(data)
+	if l.watch.ended {
+		l.chatUsage()
+	}
 	if l.a.request.hidden && l.watch.onlyUse {
 		return // the client did not ask for it (L-6)
 	}

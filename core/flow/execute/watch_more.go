@@ -59,10 +59,12 @@ func (w *watch) responsesBody(data []byte) {
 		w.finished("stop")
 	}
 	if u, ok := doc.Get(data, "usage"); ok && !isNull(u) {
-		w.counted(hub.Usage{Known: true, Prompt: number(u, "input_tokens"), Completion: number(u, "output_tokens"),
+		usage := hub.Usage{Prompt: number(u, "input_tokens"), Completion: number(u, "output_tokens"),
 			CachedRead: number(u, "input_tokens_details", "cached_tokens"),
 			CacheWrite: number(u, "input_tokens_details", "cache_write_tokens"),
-			Reasoning:  number(u, "output_tokens_details", "reasoning_tokens")})
+			Reasoning:  number(u, "output_tokens_details", "reasoning_tokens")}
+		usage.Known = usage.Prompt+usage.Completion > 0
+		w.counted(usage)
 	}
 	w.ended = true
 }

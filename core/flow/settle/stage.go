@@ -97,17 +97,7 @@ func usageOf(c *call.Call) hub.Usage {
 	if u.Known || c.Served == nil || c.Served.Target.Dialect == "" {
 		return u
 	}
-	u = hub.Usage{Prompt: int64(c.Req.TokensIn), Completion: outputTokens(c.OutputChars), Estimated: true}
-	u.Total = u.Sum()
-	return u
-}
-
-// outputTokens estimates the tokens of generated text: 3.5 characters each.
-func outputTokens(chars int) int64 {
-	if chars == 0 {
-		return 0
-	}
-	return max(1, int64((chars*2+6)/7))
+	return c.Estimate(c.OutputChars)
 }
 
 // scopes are the counters that the call adds to.
