@@ -33,27 +33,34 @@ const (
 // Account is one credential of a provider, without its secret. A *Account is
 // shared and must not be changed.
 type Account struct {
-	ID        string            `json:"id"`
-	Provider  string            `json:"provider"`
-	Auth      string            `json:"auth"` // apikey | oauth | none
-	Name      string            `json:"name"`
-	Email     string            `json:"email,omitempty"`
-	Subject   string            `json:"subject,omitempty"` // stable id of the owner at the provider
-	Priority  int               `json:"priority"`          // 1 first, dense per provider
-	Enabled   bool              `json:"enabled"`
-	Plan      string            `json:"plan,omitempty"`
-	Billing   string            `json:"billing,omitempty"` // "" = the provider's
-	Proxy     string            `json:"proxy,omitempty"`   // "" = inherit, "direct" = none
-	Tags      []string          `json:"tags,omitempty"`
-	Models    []string          `json:"models,omitempty"`         // globs; empty = all
-	Exclude   []string          `json:"exclude_models,omitempty"` // globs
-	NoCooling bool              `json:"no_cooling,omitempty"`
-	ExpiresAt time.Time         `json:"expires_at,omitzero"` // of the access token
-	Data      map[string]string `json:"data,omitempty"`      // provider-specific, not secret
-	CreatedAt time.Time         `json:"created_at,omitzero"`
-	UpdatedAt time.Time         `json:"updated_at,omitzero"`
-	Preview   string            `json:"preview,omitempty"` // of the secret
-	Rev       int64             `json:"rev"`
+	ID        string    `json:"id"`
+	Provider  string    `json:"provider"`
+	Auth      string    `json:"auth"` // apikey | oauth | none
+	Name      string    `json:"name"`
+	Email     string    `json:"email,omitempty"`
+	Subject   string    `json:"subject,omitempty"` // stable id of the owner at the provider
+	Priority  int       `json:"priority"`          // 1 first, dense per provider
+	Enabled   bool      `json:"enabled"`
+	Plan      string    `json:"plan,omitempty"`
+	Billing   string    `json:"billing,omitempty"` // "" = the provider's
+	Proxy     string    `json:"proxy,omitempty"`   // "" = inherit, "direct" = none
+	Tags      []string  `json:"tags,omitempty"`
+	Models    []string  `json:"models,omitempty"`         // globs; empty = all
+	Exclude   []string  `json:"exclude_models,omitempty"` // globs
+	NoCooling bool      `json:"no_cooling,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // of the access token
+	IssuedAt  time.Time `json:"issued_at,omitzero"`  // of the access token
+	// CheckEvery is how often the background looks after the credential; nil = an
+	// hour, 0 = never.
+	CheckEvery *time.Duration `json:"check_every,omitempty"`
+	// QuotaPolicy keeps back a part of quotas: by window, the percentage that must
+	// be left; "*" stands for windows that are not named.
+	QuotaPolicy map[string]float64 `json:"quota_policy,omitempty"`
+	Data        map[string]string  `json:"data,omitempty"` // provider-specific, not secret
+	CreatedAt   time.Time          `json:"created_at,omitzero"`
+	UpdatedAt   time.Time          `json:"updated_at,omitzero"`
+	Preview     string             `json:"preview,omitempty"` // of the secret
+	Rev         int64              `json:"rev"`
 	// FromFile accounts are declared in omniroute.yaml and are read-only.
 	FromFile bool `json:"from_file,omitempty"`
 
@@ -75,6 +82,13 @@ type Condition struct {
 	LastCool time.Duration `json:"last_cool,omitempty"`
 	LastUsed time.Time     `json:"last_used,omitzero"`
 	Uses     int           `json:"uses,omitempty"` // consecutive
+	// RenewFails counts how often the provider refused to renew the credential for
+	// good; RenewAt is the next try, zero when only a person can help.
+	RenewFails int       `json:"renew_fails,omitempty"`
+	RenewAt    time.Time `json:"renew_at,omitzero"`
+	RenewError string    `json:"renew_error,omitempty"`
+	// CheckedAt is when the background last looked after the credential.
+	CheckedAt time.Time `json:"checked_at,omitzero"`
 }
 
 // failing reports whether there is anything a success would clear.
@@ -83,9 +97,15 @@ func (c *Condition) failing() bool {
 		c.Status != StatusActive && c.Status != ""
 }
 
-// heal clears everything a failure set.
+// heal clears everything a failed request set.
 func (c *Condition) heal() {
-	*c = Condition{Status: StatusActive, LastUsed: c.LastUsed, Uses: c.Uses}
+	*c = Condition{Status: StatusActive, LastUsed: c.LastUsed, Uses: c.Uses,
+		RenewFails: c.RenewFails, RenewAt: c.RenewAt, RenewError: c.RenewError, CheckedAt: c.CheckedAt}
+}
+
+// anew is the condition of an account with a new credential.
+func (c *Condition) anew() {
+	*c = Condition{Status: StatusActive, LastUsed: c.LastUsed, Uses: c.Uses, CheckedAt: c.CheckedAt}
 }
 
 // Credential is what an account authenticates with. Printing one shows nothing.

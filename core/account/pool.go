@@ -89,6 +89,7 @@ type member struct {
 
 	cond     Condition
 	epoch    uint64 // counts failures that were applied
+	token    uint64 // counts changes of the credential
 	probing  time.Time
 	inflight int
 	locks    map[string]*modelLock
@@ -251,8 +252,9 @@ func (p *Pool) replaceFile(fresh []*member, providers []ProviderSettings) {
 		h := was.home
 		h.mu.Lock()
 		if m.cred.APIKey != was.cred.APIKey || m.cred.AccessToken != was.cred.AccessToken {
-			was.cond.heal() // a new credential starts afresh
+			was.cond.anew() // a new credential starts afresh
 			was.epoch++
+			was.token++
 		}
 		was.info, was.cred = m.info, m.cred
 		h.sort()
@@ -380,8 +382,9 @@ func (p *Pool) replace(ctx context.Context, m *member, info *Account, cred *Cred
 	h := m.home
 	h.mu.Lock()
 	if !sameCredential(cred, m.cred) || info.Enabled && !m.info.Enabled {
-		m.cond.heal() // a new credential or a person's word starts afresh
+		m.cond.anew() // a new credential or a person's word starts afresh
 		m.epoch++
+		m.token++
 		m.locks = nil
 	}
 	m.info, m.cred = info, cred

@@ -92,7 +92,7 @@ func TestReserve(t *testing.T) {
 	require.Equal(t, "No credentials for provider: nobody", fails(t, p, Query{Provider: "nobody"}).Error())
 	require.True(t, p.Active("p"))
 	require.False(t, p.Active("nobody"))
-	require.NotContains(t, fmt.Sprintf("%v %+v %#v", *l.cred, l.cred, *l.cred), "sk-secret")
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", *l.held.Load().cred, l.held.Load().cred, *l.held.Load().cred), "sk-secret")
 }
 
 func TestModelLists(t *testing.T) {

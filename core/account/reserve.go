@@ -3,6 +3,7 @@ package account
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -31,14 +32,20 @@ type scratch struct {
 type Lease struct {
 	pool    *Pool
 	m       *member
-	info    *Account
-	cred    *Credential
+	held    atomic.Pointer[held]
 	view    View
 	model   string
 	session string
 	epoch   uint64
 	probe   time.Time // set when this lease probes a recovering account
 	once    sync.Once
+}
+
+// held is what a lease gives of its account at one moment.
+type held struct {
+	info  *Account
+	cred  *Credential
+	token uint64
 }
 
 // Reserve lets choose pick an account of the provider. choose gets every
@@ -72,7 +79,8 @@ func (p *Pool) Reserve(q Query, choose func([]View) int) (*Lease, error) {
 		return nil, h.none(now)
 	}
 	m := s.members[i]
-	l := &Lease{pool: p, m: m, info: m.info, cred: m.cred, view: s.views[i], model: q.Model, session: q.Session, epoch: m.epoch}
+	l := &Lease{pool: p, m: m, view: s.views[i], model: q.Model, session: q.Session, epoch: m.epoch}
+	l.held.Store(&held{m.info, m.cred, m.token})
 	l.view.Backoff = m.level(q.Model, now)
 	if m.recovering(now) {
 		l.probe = now.Add(probeTime)
@@ -176,6 +184,9 @@ func (m *member) view(h *provider, model string, now time.Time) View {
 		v.Cooling, v.CooldownMS = true, ceilMS(m.probing.Sub(now))
 	case c.Status == StatusCredits && !c.CoolUntil.IsZero():
 		v.Status = StatusActive // due for a probe
+	}
+	if c.RenewFails > 0 && !m.info.ExpiresAt.IsZero() && !now.Before(m.info.ExpiresAt) {
+		v.Status = StatusExpired // what could not be renewed served until its own end
 	}
 	if l := m.locks[model]; l != nil && now.Before(l.Until) {
 		v.ModelLocked = true
@@ -332,18 +343,26 @@ func (p *Pool) Summary(provider, model string) Summary {
 }
 
 // Account is the chosen account; shared, must not be changed.
-func (l *Lease) Account() *Account { return l.info }
+func (l *Lease) Account() *Account { return l.held.Load().info }
+
+// Reload makes the lease give the account's present credential.
+func (l *Lease) Reload() {
+	h := l.m.home
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l.held.Store(&held{l.m.info, l.m.cred, l.m.token})
+}
 
 // View is the account as it was when chosen, with the full backoff level.
 func (l *Lease) View() View { return l.view }
 
 // Secret gives a secret by name: api_key, access_token, refresh_token,
 // id_token, token (api key, else access token), or a name of Extra.
-func (l *Lease) Secret(name string) (string, bool) { return l.cred.secret(name) }
+func (l *Lease) Secret(name string) (string, bool) { return l.held.Load().cred.secret(name) }
 
 // Secrets are all secrets of the account's credential, for taking them out of
 // texts that leave the gateway.
-func (l *Lease) Secrets() []string { return l.cred.all() }
+func (l *Lease) Secrets() []string { return l.held.Load().cred.all() }
 
 // Succeed clears what failures left on the account and on this model of it.
 // A success of a request that started before the last failure clears nothing.
