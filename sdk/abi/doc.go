@@ -16,4 +16,4 @@
 //	go generate ./sdk/abi
 package abi
 
-//go:generate go run ./gen -in tags.json -out tags_gen.go -table ../fixture/table_gen.go
+//go:generate go run ./gen -in tags.json -out tags_gen.go -table ../fixture/table_gen.go -shells ..

@@ -1,6 +1,7 @@
-// Command gen writes the Go constants of the ABI from its table.
+// Command gen writes the constants of the ABI from its table, for Go and for
+// the other languages' SDKs.
 //
-//	go run ./sdk/abi/gen -in sdk/abi/tags.json -out sdk/abi/tags_gen.go -table sdk/fixture/table_gen.go
+//	go run ./sdk/abi/gen -in sdk/abi/tags.json -out sdk/abi/tags_gen.go -table sdk/fixture/table_gen.go -shells sdk
 package main
 
 import (
@@ -36,14 +37,15 @@ func main() {
 	in := flag.String("in", "tags.json", "tag table")
 	out := flag.String("out", "tags_gen.go", "Go file to write; - for standard output")
 	names := flag.String("table", "", "Go file of package fixture to write, with the table as data")
+	dir := flag.String("shells", "", "folder of the SDKs, for the tables of the other languages")
 	flag.Parse()
-	if err := run(*in, *out, *names); err != nil {
+	if err := run(*in, *out, *names, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in, out, names string) error {
+func run(in, out, names, dir string) error {
 	raw, err := os.ReadFile(in)
 	if err != nil {
 		return err
@@ -56,8 +58,18 @@ func run(in, out, names string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(out, src, 0o644); err != nil || names == "" {
+	if err := os.WriteFile(out, src, 0o644); err != nil {
 		return err
+	}
+	if dir != "" {
+		for k := range shells {
+			if err := shells[k].write(&t, dir); err != nil {
+				return err
+			}
+		}
+	}
+	if names == "" {
+		return nil
 	}
 	if src, err = data(&t); err != nil {
 		return err

@@ -1,0 +1,10 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/omniroute/omniroute/sdk/plugintest"
+)
+
+// The recorded cases that all four languages share, run natively.
+func TestAcme(t *testing.T) { plugintest.Run(t, acme, "../testdata") }
