@@ -144,9 +144,23 @@ func quoteValue(value string, list, inFlow bool) string {
 // splitComment separates a trailing comment. " # " inside brackets or quotes is
 // the element of a predicate, not a comment.
 func splitComment(value string) (body, comment string) {
+	at := len(value)
+	unquoted(value, func(i, depth int) bool {
+		if value[i] == '#' && depth <= 0 && i > 0 && value[i-1] == ' ' {
+			at = i
+		}
+		return at == len(value)
+	})
+	return value[:at], value[at:]
+}
+
+// unquoted visits the bytes of an expression that are outside quotes, with the
+// number of brackets around them (a bracket is not around itself), until visit
+// says to stop.
+func unquoted(s string, visit func(i, depth int) bool) {
 	depth, quote := 0, byte(0)
-	for i := 0; i < len(value); i++ {
-		c := value[i]
+	for i := 0; i < len(s); i++ {
+		c := s[i]
 		switch {
 		case quote != 0:
 			if c == '\\' && quote == '"' {
@@ -154,17 +168,20 @@ func splitComment(value string) (body, comment string) {
 			} else if c == quote {
 				quote = 0
 			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '(' || c == '[' || c == '{':
-			depth++
+			continue
 		case c == ')' || c == ']' || c == '}':
 			depth--
-		case c == '#' && depth <= 0 && i > 0 && value[i-1] == ' ':
-			return value[:i], value[i:]
+		}
+		if !visit(i, depth) {
+			return
+		}
+		switch c {
+		case '"', '\'':
+			quote = c
+		case '(', '[', '{':
+			depth++
 		}
 	}
-	return value, ""
 }
 
 // wholeQuoted tells whether a value is one YAML quoted scalar.
@@ -199,29 +216,17 @@ func misread(s string, inFlow bool) bool {
 	return inFlow && strings.ContainsAny(s, ",[]{}")
 }
 
-// closesAt finds the bracket that closes the first one of s.
+// closesAt finds the bracket that closes the first one of s, which s starts with;
+// -1 if there is none.
 func closesAt(s string) int {
-	depth, quote := 0, byte(0)
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case quote != 0:
-			if c == '\\' && quote == '"' {
-				i++
-			} else if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '(' || c == '[' || c == '{':
-			depth++
-		case c == ')' || c == ']' || c == '}':
-			if depth--; depth == 0 {
-				return i
-			}
+	at := -1
+	unquoted(s, func(i, depth int) bool {
+		if i > 0 && depth == 0 {
+			at = i
 		}
-	}
-	return -1
+		return at < 0
+	})
+	return at
 }
 
 // flow formats a one-line rule. Fields are told from commas in expressions by
@@ -255,28 +260,10 @@ func (f *formatter) flow(s string) string {
 
 // topLevel keeps the matches that are not inside brackets or quotes.
 func topLevel(s string, matches [][]int) [][]int {
-	depth := make([]bool, len(s)+1)
-	d, quote := 0, byte(0)
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		depth[i] = d > 0 || quote != 0
-		switch {
-		case quote != 0:
-			if c == '\\' && quote == '"' {
-				i++
-				if i < len(s) {
-					depth[i] = true
-				}
-			} else if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '(' || c == '[' || c == '{':
-			d++
-		case c == ')' || c == ']' || c == '}':
-			d--
-		}
-	}
-	return slices.DeleteFunc(matches, func(m []int) bool { return depth[m[2]] })
+	top := make([]bool, len(s)+1)
+	unquoted(s, func(i, depth int) bool {
+		top[i] = depth <= 0
+		return true
+	})
+	return slices.DeleteFunc(matches, func(m []int) bool { return !top[m[2]] })
 }
