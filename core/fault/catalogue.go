@@ -45,6 +45,20 @@ const (
 	CircuitOpen         Code = "INTERNAL_003"
 )
 
+// The codes that only the management API answers with.
+const (
+	SetupRequired   Code = "SETUP_REQUIRED"
+	NotFound        Code = "NOT_FOUND_001"
+	Conflict        Code = "CONFLICT_001"
+	ConfigInvalid   Code = "CONFIG_001"
+	PluginRefused   Code = "PLUGIN_003"
+	PluginConflict  Code = "PLUGIN_004"
+	PluginTooLarge  Code = "PLUGIN_005"
+	PayloadTooLarge Code = "PAYLOAD_TOO_LARGE"
+	Unavailable     Code = "SERVICE_UNAVAILABLE"
+	ConfirmFirst    Code = "AUTH_008"
+)
+
 // Entry is one line of the catalogue.
 type Entry struct {
 	Code      Code   `json:"code"`
@@ -94,6 +108,16 @@ var catalogue = []Entry{
 	{Internal, 500, true, ClassInternal, ScopeRequest, ReasonServer, "Internal server error"},
 	{Database, 500, true, ClassInternal, ScopeRequest, ReasonServer, "Database error"},
 	{CircuitOpen, 503, true, ClassOverloaded, ScopeProvider, ReasonCapacity, "Circuit breaker open"},
+	{SetupRequired, 403, false, ClassAuth, ScopeRequest, ReasonAuth, "No password is set yet"},
+	{NotFound, 404, false, ClassNotFound, ScopeRequest, ReasonUnknown, "Not found"},
+	{Conflict, 409, false, ClassClient, ScopeRequest, ReasonUnknown, "Conflict with what is stored"},
+	{ConfigInvalid, 422, false, ClassClient, ScopeRequest, ReasonMalformed, "The configuration does not compile"},
+	{PluginRefused, 422, false, ClassClient, ScopeRequest, ReasonMalformed, "The plugin was refused"},
+	{PluginConflict, 409, false, ClassClient, ScopeRequest, ReasonUnknown, "The plugin conflicts with what is installed"},
+	{PluginTooLarge, 413, false, ClassClient, ScopeRequest, ReasonUnknown, "The plugin is too large"},
+	{PayloadTooLarge, 413, false, ClassClient, ScopeRequest, ReasonUnknown, "Request body too large"},
+	{Unavailable, 503, true, ClassInternal, ScopeRequest, ReasonServer, "The gateway is stopping"},
+	{ConfirmFirst, 403, false, ClassAuth, ScopeRequest, ReasonAuth, "Confirm with your password first"},
 }
 
 // Catalogue returns every entry, in the order in which docs list them.
