@@ -73,7 +73,7 @@ func (l *Ledger) commit() error {
 		}
 		d.undo()
 		l.putBack(d, &w)
-		g.err = fmt.Errorf("ledger: %d of %d requests could not be written: %w", len(d.items)+len(w.items), total, err)
+		g.err = fmt.Errorf("ledger: %d of %d bookings are not written yet: %w", len(d.items)+len(w.items), total, err)
 		break
 	}
 	close(g.done)

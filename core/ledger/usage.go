@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,58 +47,81 @@ const maxPoints = 100_000
 // many requests there were. Points come in order of time, then of values.
 //
 // Minutes are kept for 3 hours, hours for 35 days, days for 400 days and months
-// for five years; a whole span is summed from the finest that reaches back far
-// enough. Buckets follow UTC.
+// for five years; a whole span is widened to the finest of them that reach back
+// to its ends. Buckets follow UTC.
 func (l *Ledger) Usage(ctx context.Context, q UsageQuery) ([]Point, error) {
 	now := l.opt.Now()
 	if q.To.IsZero() {
 		q.To = now.Add(time.Second)
 	}
-	r, err := q.tier(now)
+	spans, err := q.spans(now)
 	if err != nil {
 		return nil, err
 	}
-	u := usageReader{q: q, tier: r, points: map[string]*Point{}}
-	from, to := r.index(q.From), r.index(q.To.Add(-time.Nanosecond))
-	prefix := state.Prefix(kindRoll, tierName[r])
-	after := prefix + indexText(max(from, 0))
-	err = l.store.Scan(ctx, state.Query{Prefix: prefix, After: after}, func(e state.Entry) error {
-		segments, ok := state.Segments(prefix, e.Key)
-		if !ok || len(segments) != 1+int(dimensions) {
-			return nil
+	u := usageReader{q: q, points: map[string]*Point{}}
+	for _, sp := range spans {
+		if err := u.read(ctx, l.store, sp); err != nil {
+			return nil, err
 		}
-		index, ok := parseIndex(segments[0])
-		if !ok || index > to {
-			return state.ErrStop
-		}
-		return u.add(index, segments[1:], e.Value)
-	})
-	if err != nil {
-		return nil, err
 	}
 	return u.sorted(), nil
 }
 
-// tier chooses the buckets that answer the query.
-func (q *UsageQuery) tier(now time.Time) (tier, error) {
+// span is a run of buckets: [from, to).
+type span struct {
+	tier     tier
+	from, to int64
+}
+
+// spans chooses the buckets that answer the query.
+func (q *UsageQuery) spans(now time.Time) ([]span, error) {
+	whole := func(r tier) []span {
+		return []span{{r, r.index(q.From), r.index(q.To.Add(-time.Nanosecond)) + 1}}
+	}
 	switch q.Step {
 	case StepMinute:
-		return minutes, nil
+		return whole(minutes), nil
 	case StepHour:
-		return hours, nil
+		return whole(hours), nil
 	case StepDay:
-		return days, nil
+		return whole(days), nil
 	case StepMonth:
-		return months, nil
+		return whole(months), nil
 	case StepAll:
-		for r := minutes; r < months; r++ {
-			if now.Sub(q.From) <= rollTTL[r] {
-				return r, nil
-			}
-		}
-		return months, nil
+	default:
+		return nil, fmt.Errorf("ledger: %q is not a step: want minute, hour, day or month", q.Step)
 	}
-	return 0, fmt.Errorf("ledger: %q is not a step: want minute, hour, day or month", q.Step)
+	if now.Sub(q.From) <= rollTTL[minutes] {
+		return whole(minutes), nil
+	}
+	// Whole months and days from their own buckets, the ends from finer ones as
+	// far back as there are any.
+	var out []span
+	at, end := q.From, q.To
+	add := func(r tier, to time.Time) {
+		if to.After(end) {
+			to = end
+		}
+		if sp := (span{r, r.index(at), r.index(to.Add(-time.Nanosecond)) + 1}); at.Before(to) && sp.from < sp.to {
+			out = append(out, sp)
+			at = r.start(sp.to)
+		}
+	}
+	if now.Sub(at) <= rollTTL[hours] {
+		add(hours, days.start(days.index(at.Add(24*time.Hour-time.Nanosecond))))
+	}
+	if now.Sub(at) <= rollTTL[days] {
+		next := months.start(months.index(at) + 1)
+		if lastMonth := months.start(months.index(end)); next.Before(lastMonth) {
+			add(days, next)
+			add(months, lastMonth)
+		}
+		add(days, days.start(days.index(end)))
+		add(hours, end)
+		return out, nil
+	}
+	add(months, end)
+	return out, nil
 }
 
 // start is when a bucket begins.
@@ -116,12 +140,27 @@ func (r tier) start(index int64) time.Time {
 
 type usageReader struct {
 	q      UsageQuery
-	tier   tier
 	points map[string]*Point
 	key    []byte
 }
 
-func (u *usageReader) add(index int64, values []string, raw []byte) error {
+// read adds a span.
+func (u *usageReader) read(ctx context.Context, s state.Store, sp span) error {
+	prefix := state.Prefix(kindRoll, tierName[sp.tier])
+	return s.Scan(ctx, state.Query{Prefix: prefix, After: prefix + indexText(max(sp.from, 0))}, func(e state.Entry) error {
+		segments, ok := state.Segments(prefix, e.Key)
+		if !ok || len(segments) != 1+int(dimensions) {
+			return nil
+		}
+		index, ok := parseIndex(segments[0])
+		if !ok || index >= sp.to {
+			return state.ErrStop
+		}
+		return u.add(sp.tier.start(index), segments[1:], e.Value)
+	})
+}
+
+func (u *usageReader) add(start time.Time, values []string, raw []byte) error {
 	for d, want := range u.q.Where {
 		if values[d] != want {
 			return nil
@@ -133,7 +172,7 @@ func (u *usageReader) add(index int64, values []string, raw []byte) error {
 	}
 	u.key = u.key[:0]
 	if u.q.Step != StepAll {
-		u.key = append(u.key, indexText(index)...)
+		u.key = binary.BigEndian.AppendUint64(u.key, uint64(start.Unix()))
 	}
 	for _, d := range u.q.By {
 		u.key = append(append(u.key, 0), values[d]...)
@@ -145,7 +184,7 @@ func (u *usageReader) add(index int64, values []string, raw []byte) error {
 		}
 		p = &Point{Start: u.q.From}
 		if u.q.Step != StepAll {
-			p.Start = u.tier.start(index)
+			p.Start = start
 		}
 		for _, d := range u.q.By {
 			p.By = append(p.By, strings.Clone(values[d]))
