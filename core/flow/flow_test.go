@@ -363,9 +363,12 @@ func TestDemoServesOffline(t *testing.T) {
 		got := w.post(c.path, withModel(c.body, "demo/echo"))
 		require.Equal(t, 200, got.status, got.body)
 		require.Contains(t, text(c.dialect, got.body), "hi", got.body)
+		require.Contains(t, got.body, `"model":"demo/echo"`)
+		require.NotContains(t, got.body, `"model":"echo"`)
 		got = w.post(c.path, withModel(strings.Replace(c.body, `"stream":true`, `"stream":false`, 1), "demo/echo"))
 		require.Equal(t, 200, got.status, got.body)
 		require.Contains(t, got.body, "hi")
+		require.Equal(t, "demo/echo", got.get("model"))
 	}
 }
 

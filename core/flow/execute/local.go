@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/sdk/abi"
@@ -33,9 +34,12 @@ func (a *attempt) local(l *host.Local) *fault.Error {
 		return a.blamed(failure)
 	}
 	if len(l.Frames) == 0 {
-		return a.whole(l.Body)
+		return a.whole(a.named(l.Body))
 	}
 	in := &paced{ctx: a.c.Ctx, frames: l.Frames}
+	for i := range in.frames {
+		in.frames[i].Payload = a.named(in.frames[i].Payload)
+	}
 	if !a.c.Stream {
 		body, failure := a.fold(in.Next)
 		if failure != nil {
@@ -49,6 +53,20 @@ func (a *attempt) local(l *host.Local) *fault.Error {
 		return failure
 	}
 	return a.commit(&live{a: a, in: in, chain: ch, watch: newWatch(a.c.Dialect)})
+}
+
+// named makes an answer of the gateway's own tell the model that the client asked for,
+// as translated ones do (I-2); only an upstream's own words pass as they are.
+func (a *attempt) named(data []byte) []byte {
+	if _, ok := doc.String(data, "model"); !ok || a.answerDialect() != a.c.Dialect {
+		return data
+	}
+	model, ok := doc.String(a.c.Source, "model")
+	if !ok {
+		model = a.c.Model
+	}
+	data, _ = doc.Set(nil, data, doc.Quote(nil, model), "model")
+	return data
 }
 
 // paced yields prepared frames at the pace they ask for.
