@@ -13,7 +13,7 @@ import (
 // Times of the writer.
 const (
 	gather     = 20 * time.Millisecond // least time between two commits
-	retryAfter = time.Second           // after a failed commit
+	retryAfter = time.Second           // after a failed commit, unless Options say otherwise
 	tidyEvery  = time.Minute
 	maxQueue   = 20_000 // rows kept while the store fails; the oldest give way
 )
@@ -26,6 +26,8 @@ type Options struct {
 	Retention time.Duration
 	MaxBytes  int64
 	MaxRows   int64
+	// RetryAfter is how long a failed commit is left alone; 0 = a second.
+	RetryAfter time.Duration
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 	// OnError is told of failed writes; nil drops them.
@@ -70,6 +72,9 @@ type Ledger struct {
 func Open(ctx context.Context, s state.Store, opt Options) (*Ledger, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
+	}
+	if opt.RetryAfter <= 0 {
+		opt.RetryAfter = retryAfter
 	}
 	if opt.OnError == nil {
 		opt.OnError = func(error) {}
@@ -270,7 +275,7 @@ func (l *Ledger) run() {
 		wait := gather
 		if err := l.commit(); err != nil {
 			l.opt.OnError(err)
-			wait = retryAfter
+			wait = l.opt.RetryAfter
 			l.poke()
 		}
 		pause.Reset(wait)

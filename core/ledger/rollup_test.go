@@ -364,7 +364,7 @@ func TestManyRows(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	h := newHand()
-	l := open(t, s, h)
+	l := open(t, s, h, func(o *Options) { o.OnError = func(error) {} }) // it is told of the hand's leaps
 	step := 30 * 24 * time.Hour / time.Duration(n)
 	for i := range n {
 		l.Settle(request(i, h.now()), nil)
