@@ -137,6 +137,7 @@ const (
 	TagCount        Tag = 0x0038 // u8: 1 = a token-counting request
 	TagRebuild      Tag = 0x0039 // u8: 1 = write an answer anew although both sides speak one dialect
 	TagExpiresMS    Tag = 0x003A // i64: when the credential expires, Unix milliseconds
+	TagBodyDigest   Tag = 0x003B // bytes: SHA-256 of the final request body, in EX_SIGN
 	TagClientHeader Tag = 0x0037 // tlv: client header the executor may merge: Name, Value; repeated
 )
 
