@@ -1,6 +1,8 @@
 package sdk
 
 import (
+	"strings"
+
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
@@ -35,6 +37,42 @@ func (p *Plan) Token(field, path string) {
 // Relogin is the error of a credential that cannot be renewed any more.
 func Relogin(message string) error {
 	return &abi.ErrorRecord{Message: message, Class: classAuth, Scope: string(Credential), Status: 401, Code: "relogin"}
+}
+
+// tokenWords are how providers say that it is the token they do not like.
+var tokenWords = [...]string{
+	"invalid authentication credentials", "invalid credentials", "login cookie", "invalid token", "invalid_token",
+	"token expired", "token has expired", "token is expired", "expired token", "token is invalid", "token has been revoked",
+}
+
+// TokenRefused reports an answer that means the access token is no good: any 401,
+// and a 403 that says so. Most others are about quotas, regions or rights, which
+// no new token changes.
+func TokenRefused(r *Result) bool {
+	switch r.Status {
+	case 401:
+		return true
+	case 403:
+		text := lower(r.Body)
+		for _, w := range tokenWords {
+			if strings.Contains(text, w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lower is ASCII text in lower case; package unicode is not worth its size here.
+func lower(b []byte) string {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		out[i] = c
+	}
+	return string(out)
 }
 
 // OAuth is what a standard refresh needs to know (RFC 6749, section 6).

@@ -36,8 +36,8 @@ type Deps struct {
 	Log      *slog.Logger
 	Version  string
 
-	// Refresh renews the credential of an account; nil = none can be renewed.
-	Refresh func(ctx context.Context, accountID string) error
+	// Renewer keeps credentials fresh; nil = none can be renewed.
+	Renewer execute.Renewer
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -70,7 +70,7 @@ func New(d Deps) *Flow {
 	f.canonicalize = canonicalize.New()
 	f.decide = decide.New(decide.Deps{Keys: d.Keys, Pool: d.Pool, Ledger: d.Ledger, Health: d.Health, Sys: f.sys, Now: d.Now})
 	f.execute = execute.New(execute.Deps{Upstream: d.Upstream, Pool: d.Pool, Health: d.Health, Ledger: d.Ledger,
-		Refresh: d.Refresh, Log: d.Log, Now: d.Now})
+		Renewer: d.Renewer, Log: d.Log, Now: d.Now})
 	f.render = render.New()
 	f.settle = settle.New(settle.Deps{Ledger: d.Ledger, Health: d.Health, Metrics: d.Metrics, Log: d.Log, Now: d.Now})
 	return f

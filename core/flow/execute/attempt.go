@@ -45,6 +45,7 @@ type attempt struct {
 	usage   hub.Usage
 	finish  string
 	over    bool
+	renewed bool // a new credential was asked for
 }
 
 // run makes the attempt. Nil means that the call has its answer, or its error.
@@ -64,6 +65,9 @@ func (a *attempt) run() *fault.Error {
 		a.l.request = made
 	}
 	a.request = a.l.request
+	if r := a.l.s.Renewer; r != nil && r.Due(a.lease) {
+		a.ahead(r)
+	}
 	return a.exchange(0)
 }
 
@@ -108,7 +112,7 @@ func (a *attempt) planned(round int) (*host.Planned, *fault.Error) {
 		if try > 0 {
 			return nil, fault.New(fault.InvalidKey, "The credential of account "+a.lease.Account().Name+" cannot be renewed")
 		}
-		if err := a.refresh(); err != nil {
+		if err := a.renew(false); err != nil {
 			return nil, err
 		}
 	}
@@ -156,17 +160,6 @@ func forwarded(h call.Header) []abi.Header {
 	return out
 }
 
-// refresh renews the credential of the account.
-func (a *attempt) refresh() *fault.Error {
-	if a.l.s.Refresh == nil {
-		return fault.New(fault.InvalidKey, "The credential of account "+a.lease.Account().Name+" has expired")
-	}
-	if err := a.l.s.Refresh(a.c.Ctx, a.lease.Account().ID); err != nil {
-		return a.blamed(fault.From(err))
-	}
-	return nil
-}
-
 // refused judges an answer with an error status.
 func (a *attempt) refused(round int) *fault.Error {
 	body, _ := a.resp.ReadPrefix(maxErrorBody)
@@ -190,12 +183,10 @@ func (a *attempt) refused(round int) *fault.Error {
 	if round >= maxRounds {
 		return failure
 	}
-	switch v.Kind {
-	case abi.VerdictRefresh:
-		if a.refresh() == nil {
-			return a.again(round, failure)
-		}
-	case abi.VerdictRetry:
+	switch {
+	case v.Kind == abi.VerdictRefresh || failure.Status == 401 && a.renewable():
+		return a.afterRenewal(round, failure)
+	case v.Kind == abi.VerdictRetry:
 		if a.l.wait(int(v.After.Milliseconds())) {
 			return a.again(round, failure)
 		}

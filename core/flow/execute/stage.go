@@ -1,7 +1,6 @@
 package execute
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -18,10 +17,9 @@ type Deps struct {
 	Pool     *account.Pool
 	Health   *health.Health
 	Ledger   *ledger.Ledger
-	// Refresh renews the credential of an account; nil = none can be renewed.
-	Refresh func(ctx context.Context, accountID string) error
-	Log     *slog.Logger
-	Now     func() time.Time
+	Renewer  Renewer // nil = no credential can be renewed
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // Stage executes.

@@ -73,10 +73,24 @@ func (x *executor) Plan(c *sdk.Ctx, p *sdk.Plan) error {
 
 // Result implements sdk.Executor.
 func (x *executor) Result(c *sdk.Ctx, r *sdk.Result) (sdk.Verdict, error) {
-	if c.AuthKind == "oauth" && (r.Status == 401 || r.Status == 403) {
+	if c.AuthKind == "oauth" && sdk.TokenRefused(r) {
 		return sdk.RefreshCredential(r), nil
 	}
 	return sdk.Default(r), nil
+}
+
+// Refresh implements sdk.Refresher for providers whose profile has an OAuth token
+// endpoint.
+func (x *executor) Refresh(c *sdk.Ctx, p *sdk.Plan) error {
+	pr, ok := x.profiles[c.Provider]
+	if !ok {
+		return fail("provider " + c.Provider + " was not configured")
+	}
+	if pr.oauth.URL == "" {
+		return &abi.ErrorRecord{Message: "the provider " + c.Provider + " has no token endpoint", Class: "plugin", Scope: "provider", Status: 501}
+	}
+	pr.oauth.Plan(p)
+	return nil
 }
 
 func fail(message string) error {

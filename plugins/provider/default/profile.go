@@ -19,6 +19,7 @@ type profile struct {
 	rules    rules
 	models   map[string]model
 	ordering []string // auth kinds in the profile's order
+	oauth    sdk.OAuth
 }
 
 // credential says how one kind of credential is sent.
@@ -56,6 +57,11 @@ func parseProfile(raw []byte) (*profile, error) {
 		id := first(v.Get("upstream_id").Text(), v.Get("id").Text())
 		p.models[id] = model{reasoning: v.Get("reasoning").True(), maxOutput: v.Get("max_output").Int()}
 	})
+	o := root.Get("oauth")
+	p.oauth = sdk.OAuth{
+		URL: first(o.Get("refresh_url").Text(), o.Get("token_url").Text()), JSON: o.Get("refresh_body").Text() == "json",
+		Secret: o.Get("secret").True(), Basic: o.Get("client_auth").Text() == "basic_and_body",
+	}
 	var err error
 	p.rules, err = parseRules(root.Get("request_rules"))
 	return p, err
