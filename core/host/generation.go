@@ -38,6 +38,7 @@ func newGeneration(number uint64, modules []*module, packs []*pack, items map[st
 	taken := map[string]int{}
 	for _, m := range modules {
 		m.acquire()
+		sick := m.quarantined()
 		for k := range m.manifest.Provides {
 			p := m.manifest.Provides[k].part(m.manifest, m.file)
 			g.parts, owners = append(g.parts, p), append(owners, m)
@@ -48,6 +49,9 @@ func newGeneration(number uint64, modules []*module, packs []*pack, items map[st
 			switch {
 			case m.item.Disabled:
 				g.parts[at].State, g.parts[at].Reason = StateDisabled, "switched off in plugins.items"
+				continue
+			case sick != "":
+				g.parts[at].State, g.parts[at].Reason = StateQuarantine, sick
 				continue
 			case !clash:
 			case m.file != "" && old.file == "" && !hasItem(items, m):

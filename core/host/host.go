@@ -12,7 +12,8 @@ import (
 type Host struct {
 	opt     Options
 	log     *slog.Logger
-	runtime *wasmRuntime
+	engine  *engine
+	metered *meteredStore
 
 	mu        sync.Mutex
 	current   *Generation
@@ -22,6 +23,7 @@ type Host struct {
 	files files // what the directory held at the last scan; owned by run
 	ready chan struct{}
 	scans chan chan error
+	sick  chan struct{} // a plugin was put in quarantine
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -34,16 +36,18 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 	opt.fill()
 	h := &Host{
 		opt: opt, log: opt.Log,
-		ready: make(chan struct{}), scans: make(chan chan error), done: make(chan struct{}),
+		ready: make(chan struct{}), scans: make(chan chan error), sick: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if h.log == nil {
 		h.log = slog.Default()
 	}
-	rt, err := newRuntime(context.WithoutCancel(ctx), opt.CacheDir)
-	if err != nil {
+	var err error
+	if h.engine, err = newEngine(context.WithoutCancel(ctx), opt.CacheDir); err != nil {
 		return nil, err
 	}
-	h.runtime = rt
+	if h.metered, err = newMeteredStore(opt.CacheDir, h.log); err != nil {
+		return nil, err
+	}
 	h.current = newGeneration(0, nil, nil, nil)
 	ctx, h.stop = context.WithCancel(ctx)
 	go h.run(ctx)
@@ -74,7 +78,7 @@ func (h *Host) Close(ctx context.Context) error {
 	h.current = newGeneration(0, nil, nil, nil)
 	h.mu.Unlock()
 	g.Release()
-	return h.runtime.close(context.WithoutCancel(ctx))
+	return h.engine.close(context.WithoutCancel(ctx))
 }
 
 // Current pins the current generation of plugins. Release it.
@@ -105,7 +109,10 @@ func (h *Host) Stats() []Stats {
 	defer g.Release()
 	out := make([]Stats, 0, len(g.modules))
 	for _, m := range g.modules {
-		out = append(out, m.stats.snapshot(m.manifest.Name, m.manifest.Version))
+		st := m.stats.snapshot(m.manifest.Name, m.manifest.Version)
+		st.Health, st.LastCrash = m.breaker.health(h.now())
+		st.Isolation, st.File = m.isolation, m.file
+		out = append(out, st)
 	}
 	return out
 }

@@ -6,11 +6,12 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/binary"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -96,11 +97,12 @@ func returnInt(stack []uint64, v int) { stack[0] = api.EncodeI32(int32(v)) }
 
 func importLog(i *instance, mem api.Memory, stack []uint64) {
 	level, addr, size := uint32(stack[0]), uint32(stack[1]), uint32(stack[2])
+	i.spend(maxLogLine)
 	text, ok := mem.Read(addr, min(size, maxLogLine))
 	if !ok {
 		panic(errBadPointer)
 	}
-	i.mod.logLine(i.env.op, slogLevel(level), string(text))
+	i.mod.logLine(i.op, slogLevel(level), string(text))
 }
 
 func importLogOn(i *instance, _ api.Memory, stack []uint64) {
@@ -151,6 +153,7 @@ func importBlobRead(i *instance, mem api.Memory, stack []uint64) {
 		return
 	}
 	part := blob[off:min(off+size, uint64(len(blob)))]
+	i.spend(uint64(len(part)))
 	if !mem.Write(addr, part) {
 		panic(errBadPointer)
 	}
@@ -171,23 +174,8 @@ func importDigest(i *instance, mem api.Memory, stack []uint64) {
 	if !ok {
 		panic(errBadPointer)
 	}
-	var sum []byte
-	switch uint32(stack[0]) {
-	case abi.DigestMD5:
-		s := md5.Sum(in)
-		sum = s[:]
-	case abi.DigestSHA1:
-		s := sha1.Sum(in)
-		sum = s[:]
-	case abi.DigestSHA256:
-		s := sha256.Sum256(in)
-		sum = s[:]
-	case abi.DigestSHA512:
-		s := sha512.Sum512(in)
-		sum = s[:]
-	case abi.DigestCRC32:
-		sum = binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(in))
-	default:
+	sum, ok := i.digest(uint32(stack[0]), in)
+	if !ok {
 		returnInt(stack, abi.NotFound)
 		return
 	}
@@ -197,8 +185,40 @@ func importDigest(i *instance, mem api.Memory, stack []uint64) {
 	returnInt(stack, len(sum))
 }
 
+// digest hashes in pieces, so that a deadline is met in the middle of a large
+// input too.
+func (i *instance) digest(algorithm uint32, in []byte) ([]byte, bool) {
+	var h hash.Hash
+	switch algorithm {
+	case abi.DigestMD5:
+		h = md5.New()
+	case abi.DigestSHA1:
+		h = sha1.New()
+	case abi.DigestSHA256:
+		h = sha256.New()
+	case abi.DigestSHA512:
+		h = sha512.New()
+	case abi.DigestCRC32:
+		h = crc32.NewIEEE()
+	default:
+		return nil, false
+	}
+	for piece := range slices.Chunk(in, 64<<10) {
+		i.spend(digestCost * uint64(len(piece)))
+		h.Write(piece)
+	}
+	return h.Sum(nil), true
+}
+
+// digestCost is how much longer hashing a byte takes than copying it.
+const digestCost = 16
+
+// maxMetricName bounds the name of a metric, in bytes.
+const maxMetricName = 128
+
 func importMetric(i *instance, mem api.Memory, stack []uint64) {
-	name, ok := mem.Read(uint32(stack[0]), uint32(stack[1]))
+	i.spend(maxMetricName)
+	name, ok := mem.Read(uint32(stack[0]), min(uint32(stack[1]), maxMetricName))
 	if !ok {
 		panic(errBadPointer)
 	}

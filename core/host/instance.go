@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/omniroute/omniroute/core/host/meter"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/tetratelabs/wazero/api"
 )
@@ -38,6 +40,12 @@ type instance struct {
 	retired   bool  // no new work; closes with its last stream
 	exclusive bool  // belongs to one stream
 	used      time.Time
+
+	gauge  gauge
+	memory *linearMemory
+	input  []byte // of the call under way
+	op     abi.Op // likewise
+	bulky  bool   // a buffer of the guest grew beyond what it should keep
 }
 
 // callEnv is what imports answer from during one call.
@@ -45,7 +53,7 @@ type callEnv struct {
 	now   int64 // Unix milliseconds
 	seed  uint64
 	blobs Blobs
-	op    abi.Op
+	ctx   context.Context // of whoever waits for the call; nil = nobody can leave
 	asked bool // the guest asked for time, random bits or blobs
 	basis int  // further input, which widens the limit of the output: blobs read, a stream's past
 }
@@ -55,15 +63,16 @@ type trapError struct {
 	plugin string
 	op     abi.Op
 	cause  error
+	why    string // a clause about the plugin, free of the guest's own words
 	said   string
 }
 
 func (e *trapError) Error() string {
 	s := fmt.Sprintf("plugin %s crashed in %s", e.plugin, e.op)
 	if e.said != "" {
-		return s + ": " + e.said
+		return s + ": it " + e.why + ": " + e.said
 	}
-	return s + ": " + firstLine(e.cause.Error())
+	return s + ": it " + e.why + ": " + firstLine(e.cause.Error())
 }
 
 func (e *trapError) Unwrap() error { return e.cause }
@@ -82,13 +91,17 @@ type instanceKey struct{}
 func newInstance(ctx context.Context, m *module) (*instance, error) {
 	i := &instance{mod: m, profiles: map[string]configured{}, used: m.host.now()}
 	i.env = callEnv{now: m.host.now().UnixMilli(), seed: startSeed}
+	i.memory = &linearMemory{mod: m, most: uint64(m.limits.MemoryPages) << 16}
+	i.gauge.slow = m.engine.slow
 	i.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, i)
-	guest, err := m.host.runtime.instantiate(i.ctx, m)
+	i.enter(nil, 0, 0)
+	guest, err := m.engine.instantiate(i.ctx, m.compiled, i.memory)
 	if err != nil {
-		if said := i.said(); said != "" {
-			return nil, fmt.Errorf("start: %s", said)
-		}
-		return nil, fmt.Errorf("start: %w", err)
+		return nil, i.startFailed(err)
+	}
+	i.gauge.end()
+	if g := guest.ExportedGlobal(meter.Fuel); g != nil {
+		i.gauge.global, _ = g.(api.MutableGlobal)
 	}
 	i.guest, i.mem = guest, guest.Memory()
 	i.fnBuf = guest.ExportedFunction("omni_buf")
@@ -100,6 +113,18 @@ func newInstance(ctx context.Context, m *module) (*instance, error) {
 	}
 	m.stats.instances.Add(1)
 	return i, nil
+}
+
+// startFailed says why a guest did not come up.
+func (i *instance) startFailed(err error) error {
+	i.memory.Free()
+	if why := i.why(err); why != "" {
+		err = errors.New("it " + why)
+	}
+	if said := i.said(); said != "" {
+		return fmt.Errorf("start: %w: %s", err, said)
+	}
+	return fmt.Errorf("start: %w", err)
 }
 
 // startSeed seeds the guest's own runtime: the same for each instance, so that
@@ -144,9 +169,12 @@ func (i *instance) call(op abi.Op, handle uint32, in []byte, env callEnv) (out [
 	}
 	i.calls++
 	i.mod.stats.calls.Add(1)
-	env.op = op
-	i.env = env
+	i.env, i.op, i.input = env, op, in
+	i.bulky = i.bulky || len(in) > bulk
 	i.stderr.Reset()
+	i.memory.refused = false
+	i.enter(env.ctx, op, len(in))
+	defer i.leave()
 
 	i.stack[0], i.stack[1] = abi.SlotInput, uint64(uint32(len(in)))
 	if err := i.fnBuf.CallWithStack(i.ctx, i.stack[:]); err != nil {
@@ -177,6 +205,16 @@ func (i *instance) call(op abi.Op, handle uint32, in []byte, env callEnv) (out [
 	return out, isErr, nil
 }
 
+// bulk is the size of a buffer from which on the guest is asked to give its
+// memory back after the call.
+const bulk = 4 << 20
+
+// leave ends the counting of a call.
+func (i *instance) leave() {
+	i.mod.stats.fuel.add(i.gauge.end())
+	i.input, i.env.ctx = nil, nil
+}
+
 // outputLimit is 16 times the input plus 1 MiB, at most the plugin's limit.
 func outputLimit(most, in int) int64 {
 	return min(int64(most), 16*int64(in)+1<<20)
@@ -184,11 +222,69 @@ func outputLimit(most, in int) int64 {
 
 // trapped makes the instance's death known.
 func (i *instance) trapped(op abi.Op, cause error) error {
-	err := &trapError{plugin: i.mod.manifest.Name, op: op, cause: cause, said: i.said()}
-	i.mod.stats.traps.Add(1)
-	i.mod.log.Error("plugin crashed", "op", op.String(), "error", firstLine(cause.Error()), "said", err.said, "streams", i.streams)
+	err := &trapError{plugin: i.mod.manifest.Name, op: op, cause: cause, why: i.why(cause), said: i.said()}
+	if err.why == "" {
+		err.why = "crashed"
+	}
+	i.gauge.end()
+	left := err.callerLeft()
+	if !left {
+		i.mod.stats.traps.Add(1)
+		i.mod.log.Error("plugin crashed", "op", op.String(), "why", err.why, "error", firstLine(cause.Error()), "said", err.said,
+			"fuel", i.gauge.used, "streams", i.streams)
+	}
 	i.kill(err)
+	if !left {
+		i.mod.crashed(err, i.gauge.used, i.input)
+	}
 	return err
+}
+
+// callerLeft tells that the guest was stopped through no fault of its own.
+func (e *trapError) callerLeft() bool {
+	var stop *stopError
+	return errors.As(e.cause, &stop) && stop.cause != nil
+}
+
+// stopped tells that the guest ran into a limit, as it would again elsewhere.
+func (e *trapError) stopped() bool {
+	var stop *stopError
+	return errors.As(e.cause, &stop)
+}
+
+// traps are the ways of WebAssembly to end, by what the engine says of them.
+var traps = []struct{ says, why string }{
+	{"stack overflow", "recursed too deeply"},
+	{"out of bounds memory access", "used an address outside its memory"},
+	{"unreachable", "gave up (unreachable)"},
+	{"integer divide by zero", "divided by zero"},
+	{"integer overflow", "computed a number that is too large"},
+	{"invalid conversion to integer", "computed a number that is none"},
+	{"invalid table access", "called a function that does not exist"},
+	{"indirect call type mismatch", "called a function with the wrong arguments"},
+}
+
+// why explains a trap; "" where there is nothing to say.
+func (i *instance) why(cause error) string {
+	var stop *stopError
+	var exit exitError
+	switch {
+	case errors.As(cause, &stop):
+		return stop.why
+	case i.memory.refused:
+		return fmt.Sprintf("needs more than its %d pages of memory", i.memory.most>>16)
+	case errors.Is(cause, errBadPointer):
+		return "used an address outside its memory"
+	case errors.As(cause, &exit):
+		return fmt.Sprintf("exited with code %d", uint32(exit))
+	}
+	text := firstLine(cause.Error())
+	for _, t := range traps {
+		if strings.Contains(text, t.says) {
+			return t.why
+		}
+	}
+	return ""
 }
 
 // said returns the first meaningful line a dying guest wrote.
@@ -226,8 +322,12 @@ func (i *instance) settle() {
 	if !i.exclusive && i.worn() {
 		i.retired = true
 	}
-	if i.retired && i.streams == 0 {
+	switch {
+	case i.retired && i.streams == 0:
 		i.kill(errRetired)
+	case i.bulky:
+		i.bulky = false
+		i.trim()
 	}
 }
 
@@ -237,9 +337,11 @@ var errRetired = errors.New("the instance was retired")
 func (i *instance) trim() {
 	if i.dead == nil && i.fnTrim != nil {
 		i.env = i.freshEnv(nil, startSeed)
+		i.enter(nil, 0, 0)
 		if err := i.fnTrim.CallWithStack(i.ctx, i.stack[:]); err != nil {
 			_ = i.trapped(0, err)
 		}
+		i.gauge.end()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/omniroute/omniroute/core/host/meter"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -29,11 +30,13 @@ type module struct {
 	limits    Limits
 	isolation string
 	config    []byte
+	engine    *engine
 	compiled  wazero.CompiledModule
 	pool      *pool
 	log       *slog.Logger
 	lines     lineLimit
 	stats     moduleStats
+	breaker   breaker
 	replay    atomic.Int64 // bytes kept for replay by all streams
 	refs      atomic.Int64 // generations
 }
@@ -41,7 +44,7 @@ type module struct {
 // load turns the bytes of a file into a module that has been run once. Errors
 // are sentences about the file.
 func (h *Host) load(ctx context.Context, file string, wasm []byte) (*module, error) {
-	m := &module{host: h, file: file, digest: sha256.Sum256(wasm)}
+	m := &module{host: h, engine: h.engine, file: file, digest: sha256.Sum256(wasm)}
 	if len(wasm) > h.opt.Limits.Module {
 		return nil, fmt.Errorf("the file has %d bytes; plugins may have %d", len(wasm), h.opt.Limits.Module)
 	}
@@ -104,63 +107,33 @@ func (m *module) settings() {
 	m.item = m.host.opt.Items[m.manifest.Name]
 	m.config = m.item.Config
 	m.limits = m.host.opt.Limits
-	ask := m.manifest.Limits
-	if ask.MemoryPages > 0 {
-		m.limits.MemoryPages = min(ask.MemoryPages, 1024)
-	}
-	if ask.Handles > 0 {
-		m.limits.Handles = min(ask.Handles, 4096)
-	}
-	if ask.Instances > 0 {
-		m.limits.Instances = min(ask.Instances, m.limits.Instances)
-	}
-	m.limits = m.limits.or(m.item.Limits)
+	m.limits = m.limits.asked(m.manifest.Limits).or(m.item.Limits)
 	m.isolation = m.manifest.Isolation
 	if m.file != "" && m.host.opt.Trust.Mode != TrustDev && !m.host.opt.Trust.Shared {
-		m.isolation = isolationStream
+		m.isolation = stricter(m.isolation, isolationStream)
+	}
+	if m.item.Isolation != "" {
+		m.isolation = m.item.Isolation
 	}
 	m.stats.declared = m.manifest.Metrics
 	m.log = m.host.log.With("plugin", m.manifest.Name, "version", m.manifest.Version)
 	m.pool = newPool(m)
 }
 
-// or returns l with the non-zero fields of over.
-func (l Limits) or(over Limits) Limits {
-	set(&l.MemoryPages, over.MemoryPages)
-	set(&l.Instances, over.Instances)
-	set(&l.Input, over.Input)
-	set(&l.Output, over.Output)
-	set(&l.Handles, over.Handles)
-	set(&l.RecycleCalls, over.RecycleCalls)
-	set(&l.RecycleBytes, over.RecycleBytes)
-	set(&l.Replay, over.Replay)
-	set(&l.ReplayTotal, over.ReplayTotal)
-	set(&l.Module, over.Module)
-	set(&l.LogPerSecond, over.LogPerSecond)
-	set(&l.IdleTTL, over.IdleTTL)
-	return l
-}
-
-func set[T comparable](field *T, v T) {
-	var zero T
-	if v != zero {
-		*field = v
-	}
-}
-
+// compile meters the module and compiles it.
 func (m *module) compile(ctx context.Context, wasm []byte) error {
-	if m.host.opt.Rewrite != nil {
+	if !m.item.Unmetered {
 		var err error
-		if wasm, err = m.host.opt.Rewrite(wasm); err != nil {
+		if wasm, err = m.host.metered.rewrite(wasm, m.digest); err != nil {
 			return fmt.Errorf("it cannot be metered: %w", err)
 		}
 	}
-	compiled, err := m.host.runtime.compile(ctx, wasm)
+	compiled, err := m.engine.compile(ctx, wasm)
 	if err != nil {
 		return fmt.Errorf("it does not compile: %w", err)
 	}
 	m.compiled = compiled
-	if err := checkBorder(compiled, m.limits.MemoryPages); err != nil {
+	if err := checkBorder(compiled, m.limits.MemoryPages, !m.item.Unmetered); err != nil {
 		_ = compiled.Close(ctx)
 		return err
 	}
@@ -175,9 +148,12 @@ var exports = []struct{ name, params, result string }{
 }
 
 // checkBorder compares imports, exports and memory with the ABI.
-func checkBorder(c wazero.CompiledModule, pages uint32) error {
+func checkBorder(c wazero.CompiledModule, pages uint32, metered bool) error {
 	for _, f := range c.ImportedFunctions() {
 		module, name, _ := f.Import()
+		if module == meter.Module && metered { // the meter lets no other one through
+			continue
+		}
 		if problem := checkImport(module, name, typeCodes(f.ParamTypes()), typeCodes(f.ResultTypes())); problem != "" {
 			return errors.New(problem)
 		}
@@ -267,7 +243,7 @@ func (i *instance) describe() ([]byte, error) {
 
 // describe runs a raw module only to learn its manifest.
 func (h *Host) describe(ctx context.Context, wasm []byte) ([]byte, error) {
-	m := &module{host: h, file: "raw", manifest: &manifest{Name: "raw/module"}}
+	m := &module{host: h, engine: h.engine, file: "raw", digest: sha256.Sum256(wasm), manifest: &manifest{Name: "raw/module"}}
 	m.settings()
 	m.limits.Instances = 1
 	if err := m.compile(ctx, wasm); err != nil {
@@ -288,13 +264,13 @@ func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
 	if _, ok, err := abi.Section(wasm, abi.SectionManifest); ok || err != nil {
 		return wasm, err
 	}
-	rt, err := newRuntime(ctx, "")
+	e, err := newEngine(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{opt: Options{Trust: Trust{Mode: TrustDev}}, runtime: rt, log: slog.New(slog.DiscardHandler)}
+	h := &Host{opt: Options{Trust: Trust{Mode: TrustDev}}, engine: e, metered: &meteredStore{}, log: slog.New(slog.DiscardHandler)}
 	h.opt.fill()
-	defer func() { _ = rt.close(ctx) }()
+	defer func() { _ = e.close(ctx) }()
 	raw, err := h.describe(ctx, wasm)
 	if err != nil {
 		return nil, err

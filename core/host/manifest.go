@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,8 +72,20 @@ type manifestLimits struct {
 const (
 	isolationShared = "shared"
 	isolationStream = "stream"
+	isolationCall   = "call"
 	recoveryReplay  = "replay"
 )
+
+// isolations are the levels, from the one that shares most.
+var isolations = []string{isolationShared, isolationStream, isolationCall}
+
+// stricter returns the level that shares less.
+func stricter(a, b string) string {
+	if slices.Index(isolations, a) > slices.Index(isolations, b) {
+		return a
+	}
+	return b
+}
 
 var (
 	pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$`)
@@ -104,8 +117,8 @@ func parseManifest(raw []byte) (*manifest, error) {
 	if m.Isolation == "" {
 		m.Isolation = isolationShared
 	}
-	if m.Isolation != isolationShared && m.Isolation != isolationStream {
-		return nil, fmt.Errorf("its isolation %q is not shared or stream", m.Isolation)
+	if !slices.Contains(isolations, m.Isolation) {
+		return nil, fmt.Errorf("its isolation %q is not shared, stream or call", m.Isolation)
 	}
 	for k := range m.Provides {
 		if err := m.Provides[k].check(); err != nil {

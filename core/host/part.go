@@ -21,6 +21,8 @@ const (
 	StateShadowed State = "shadowed" // another plugin's part of that id has a higher priority
 	StateDisabled State = "disabled" // switched off by the operator
 	StateRefused  State = "refused"  // see Part.Reason
+
+	StateQuarantine State = "quarantine" // the plugin crashed too often; see Part.Reason and Stats
 )
 
 // Part is one thing a plugin provides.

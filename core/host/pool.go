@@ -152,23 +152,38 @@ type work struct {
 // do runs a stateless operation. One whose instance crashes is run once more
 // on another.
 func (p *pool) do(ctx context.Context, w *work) error {
+	if err := p.mod.admit(); err != nil {
+		return err
+	}
 	var err error
 	for range 2 {
 		var i *instance
-		if i, err = p.lock(ctx); err != nil {
+		if i, err = p.forCall(ctx); err != nil {
 			break
 		}
-		err = i.perform(w)
+		err = i.perform(ctx, w)
 		i.settle()
 		i.mu.Unlock()
-		if _, trapped := err.(*trapError); !trapped {
+		if trap, ok := err.(*trapError); !ok || trap.stopped() {
 			break
 		}
 	}
 	return p.mod.fault(err)
 }
 
-func (i *instance) perform(w *work) error {
+// forCall returns a locked instance for one stateless operation.
+func (p *pool) forCall(ctx context.Context) (*instance, error) {
+	if p.mod.isolation != isolationCall {
+		return p.lock(ctx)
+	}
+	i, err := p.exclusive(ctx)
+	if err == nil {
+		i.retired = true // settling closes it
+	}
+	return i, err
+}
+
+func (i *instance) perform(ctx context.Context, w *work) error {
 	in := w.in
 	if w.build != nil {
 		var err error
@@ -176,7 +191,9 @@ func (i *instance) perform(w *work) error {
 			return err
 		}
 	}
-	out, isErr, err := i.call(w.op, 0, in, i.freshEnv(w.blobs, w.seed))
+	env := i.freshEnv(w.blobs, w.seed)
+	env.ctx = ctx
+	out, isErr, err := i.call(w.op, 0, in, env)
 	if err != nil {
 		return err
 	}
@@ -239,7 +256,13 @@ func (m *module) fault(err error) error {
 	case *abi.ErrorRecord:
 		return toFault(e, m.manifest.Name)
 	case *trapError:
-		return fault.Wrap(fault.PluginTrap, e, "The plugin "+m.manifest.Name+" failed")
+		switch {
+		case e.callerLeft():
+			return fault.From(e)
+		case e.stopped():
+			return fault.Wrap(fault.PluginDeadline, e, "The plugin "+m.manifest.Name+" "+e.why+" and was stopped")
+		}
+		return fault.Wrap(fault.PluginTrap, e, "The plugin "+m.manifest.Name+" failed: it "+e.why)
 	}
 	switch err {
 	case errInputTooLarge, errBufRefused:

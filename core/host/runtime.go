@@ -13,16 +13,16 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// wasmRuntime is the wazero runtime of a host with its compile cache and the
-// two import modules.
-type wasmRuntime struct {
+// engine runs modules: a wazero runtime with the modules guests import from.
+type engine struct {
 	rt    wazero.Runtime
 	cache wazero.CompilationCache
+	slow  int // how many times longer calls may take than on a compiled module
 }
 
-func newRuntime(ctx context.Context, cacheDir string) (*wasmRuntime, error) {
-	r := &wasmRuntime{}
-	cfg := wazero.NewRuntimeConfig().WithMemoryLimitPages(maxPages).WithDebugInfoEnabled(true)
+func newEngine(ctx context.Context, cacheDir string) (*engine, error) {
+	e := &engine{slow: 1}
+	cfg := wazero.NewRuntimeConfig()
 	if cacheDir != "" {
 		if err := privateDir(cacheDir); err != nil {
 			return nil, err
@@ -31,17 +31,28 @@ func newRuntime(ctx context.Context, cacheDir string) (*wasmRuntime, error) {
 		if err != nil {
 			return nil, fmt.Errorf("compile cache: %w", err)
 		}
-		r.cache = cache
+		e.cache = cache
 		cfg = cfg.WithCompilationCache(cache)
 	}
-	r.rt = wazero.NewRuntimeWithConfig(ctx, cfg)
-	for _, build := range []func(context.Context, wazero.Runtime) error{buildImports, buildWASI} {
-		if err := build(ctx, r.rt); err != nil {
-			_ = r.close(ctx)
-			return nil, err
+	return e, e.start(ctx, cfg)
+}
+
+// newInterpreter makes an engine that runs modules without compiling them:
+// slowly, but at once.
+func newInterpreter(ctx context.Context) (*engine, error) {
+	e := &engine{slow: 20}
+	return e, e.start(ctx, wazero.NewRuntimeConfigInterpreter())
+}
+
+func (e *engine) start(ctx context.Context, cfg wazero.RuntimeConfig) error {
+	e.rt = wazero.NewRuntimeWithConfig(ctx, cfg.WithMemoryLimitPages(maxPages).WithDebugInfoEnabled(true))
+	for _, build := range []func(context.Context, wazero.Runtime) error{buildImports, buildWASI, buildMeter} {
+		if err := build(ctx, e.rt); err != nil {
+			_ = e.close(ctx)
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // maxPages is the most linear memory any plugin may be granted: 4 GiB less a
@@ -64,41 +75,45 @@ func privateDir(dir string) error {
 	return nil
 }
 
-func (r *wasmRuntime) close(ctx context.Context) error {
-	err := r.rt.Close(ctx)
-	if r.cache != nil {
-		if cerr := r.cache.Close(ctx); err == nil {
+func (e *engine) close(ctx context.Context) error {
+	err := e.rt.Close(ctx)
+	if e.cache != nil {
+		if cerr := e.cache.Close(ctx); err == nil {
 			err = cerr
 		}
 	}
 	return err
 }
 
-func (r *wasmRuntime) compile(ctx context.Context, wasm []byte) (wazero.CompiledModule, error) {
+func (e *engine) compile(ctx context.Context, wasm []byte) (wazero.CompiledModule, error) {
 	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
-	return r.rt.CompileModule(ctx, wasm)
+	return e.rt.CompileModule(ctx, wasm)
 }
 
-// instantiate starts an anonymous instance with the module's memory limit.
-func (r *wasmRuntime) instantiate(ctx context.Context, m *module) (api.Module, error) {
-	most := uint64(m.limits.MemoryPages) << 16
+// instantiate starts an anonymous instance over the given memory.
+func (e *engine) instantiate(ctx context.Context, c wazero.CompiledModule, mem *linearMemory) (api.Module, error) {
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(func(size, _ uint64) experimental.LinearMemory {
-		return &linearMemory{buf: make([]byte, 0, size), most: most}
+		mem.buf = make([]byte, 0, size)
+		return mem
 	}))
-	return r.rt.InstantiateModule(ctx, m.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	return e.rt.InstantiateModule(ctx, c, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
 }
 
 // linearMemory is the memory of one instance, which may not grow beyond most.
 type linearMemory struct {
-	buf  []byte
-	most uint64
+	mod     *module
+	buf     []byte
+	most    uint64
+	refused bool // it was asked for more since this was last cleared
 }
 
 // Reallocate implements experimental.LinearMemory; nil refuses to grow.
 func (l *linearMemory) Reallocate(size uint64) []byte {
 	if size > l.most {
+		l.refused = true
 		return nil
 	}
+	l.mod.stats.memory.Add(int64(size) - int64(len(l.buf)))
 	if size > uint64(cap(l.buf)) {
 		grown := make([]byte, size, min(size+size/4, l.most))
 		copy(grown, l.buf)
@@ -109,4 +124,7 @@ func (l *linearMemory) Reallocate(size uint64) []byte {
 }
 
 // Free implements experimental.LinearMemory.
-func (l *linearMemory) Free() { l.buf = nil }
+func (l *linearMemory) Free() {
+	l.mod.stats.memory.Add(-int64(len(l.buf)))
+	l.buf = nil
+}

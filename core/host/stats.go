@@ -18,12 +18,22 @@ type Stats struct {
 	Calls     int64              `json:"calls"`
 	Traps     int64              `json:"traps"`
 	Replays   int64              `json:"replays"`
+	Memory    int64              `json:"memory"`   // linear memory of all instances, in bytes
+	FuelP50   int64              `json:"fuel_p50"` // what half of the calls stay below
+	FuelP99   int64              `json:"fuel_p99"`
+	FuelMax   int64              `json:"fuel_max"`
+	Health    Health             `json:"health"`
+	LastCrash *Crash             `json:"last_crash,omitempty"`
+	Isolation string             `json:"isolation"`         // shared | stream | call
+	File      string             `json:"file,omitempty"`    // drop-in file name; "" = bundled
 	Metrics   map[string]float64 `json:"metrics,omitempty"` // of the plugin's own
 }
 
 // moduleStats counts what happens to a module.
 type moduleStats struct {
-	instances, streams, calls, traps, replays atomic.Int64
+	instances, streams, calls, traps, replays, memory atomic.Int64
+
+	fuel fuelHistogram
 
 	mu       sync.Mutex
 	declared []string
@@ -55,7 +65,8 @@ func (s *moduleStats) snapshot(plugin, version string) Stats {
 	out := Stats{
 		Plugin: plugin, Version: version,
 		Instances: s.instances.Load(), Streams: s.streams.Load(), Calls: s.calls.Load(),
-		Traps: s.traps.Load(), Replays: s.replays.Load(),
+		Traps: s.traps.Load(), Replays: s.replays.Load(), Memory: s.memory.Load(),
+		FuelP50: s.fuel.at(0.5), FuelP99: s.fuel.at(0.99), FuelMax: s.fuel.at(1),
 	}
 	if len(s.own) > 0 {
 		out.Metrics = make(map[string]float64, len(s.own))

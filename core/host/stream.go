@@ -229,18 +229,24 @@ func (m *module) openStream(ctx context.Context, open abi.Op, record []byte, blo
 	if g.seed == 0 {
 		g.seed = randomSeed()
 	}
+	if err := m.admit(); err != nil {
+		return nil, err
+	}
 	var err error
 	for range 2 {
-		if g.inst, err = g.place(ctx, m.isolation == isolationStream); err != nil {
+		if g.inst, err = g.place(ctx, m.isolation != isolationShared); err != nil {
 			return nil, m.fault(err)
 		}
-		err = g.call(open, record)
+		err = g.call(ctx, open, record)
 		g.leave()
 		var trap *trapError
 		if !errors.As(err, &trap) {
 			break
 		}
 		g.moveOut()
+		if trap.stopped() {
+			break
+		}
 	}
 	if err != nil {
 		g.drop()
@@ -278,9 +284,9 @@ func (g *guestStream) place(ctx context.Context, exclusive bool) (*instance, err
 }
 
 // call runs one operation on the locked instance and copies the output out.
-func (g *guestStream) call(op abi.Op, record []byte) error {
+func (g *guestStream) call(ctx context.Context, op abi.Op, record []byte) error {
 	g.n++
-	env := callEnv{now: g.now, seed: mix(g.seed, g.n), blobs: g.blobs, basis: g.taken}
+	env := callEnv{now: g.now, seed: mix(g.seed, g.n), blobs: g.blobs, basis: g.taken, ctx: ctx}
 	out, isErr, err := g.inst.call(op, g.handle, record, env)
 	if err != nil {
 		return err
@@ -343,7 +349,7 @@ func (g *guestStream) data(ctx context.Context, record []byte) error {
 }
 
 func (g *guestStream) end(ctx context.Context, record []byte) error {
-	err := g.run(ctx, g.open+2, record)
+	err := g.run(context.WithoutCancel(ctx), g.open+2, record) // a client that left does not cost the others their instance
 	g.drop()
 	return g.mod.fault(err)
 }
@@ -358,11 +364,14 @@ func (g *guestStream) run(ctx context.Context, op abi.Op, record []byte) error {
 	lost := g.inst.dead != nil
 	var err error
 	if !lost {
-		err = g.call(op, record)
+		err = g.call(ctx, op, record)
 	}
 	g.leave()
 	var trap *trapError
 	if !lost && !errors.As(err, &trap) {
+		return err
+	}
+	if !lost && trap.stopped() {
 		return err
 	}
 	if g.lossy {
@@ -379,7 +388,7 @@ func (g *guestStream) run(ctx context.Context, op abi.Op, record []byte) error {
 func (g *guestStream) replay(ctx context.Context, op abi.Op, record []byte, apart bool) error {
 	g.mod.stats.replays.Add(1)
 	g.moveOut()
-	i, err := g.place(ctx, apart || g.mod.isolation == isolationStream)
+	i, err := g.place(ctx, apart || g.mod.isolation != isolationShared)
 	if err != nil {
 		return err
 	}
@@ -392,12 +401,12 @@ func (g *guestStream) replay(ctx context.Context, op abi.Op, record []byte, apar
 		if k == 0 {
 			step = g.open
 		}
-		if err := g.call(step, g.kept[at:end]); err != nil {
+		if err := g.call(ctx, step, g.kept[at:end]); err != nil {
 			return err
 		}
 		at = end
 	}
-	return g.call(op, record)
+	return g.call(ctx, op, record)
 }
 
 // moveOut gives the handle of a dead instance back, keeping what replay needs.

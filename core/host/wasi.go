@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -186,6 +187,7 @@ func wasiWrite(i *instance, mem api.Memory, stack []uint64) uint32 {
 	if n > 1024 {
 		return wasiInval
 	}
+	i.spend(uint64(n) * maxLogLine)
 	written := uint32(0)
 	for k := range n {
 		addr, ok1 := mem.ReadUint32Le(iovs + 8*k)
@@ -252,11 +254,14 @@ func (i *instance) random(mem api.Memory, addr, size uint32) bool {
 		return false
 	}
 	i.env.asked = true
-	for len(buf) > 0 {
-		var word [8]byte
-		binary.LittleEndian.PutUint64(word[:], i.env.seed)
-		buf = buf[copy(buf, word[:]):]
-		i.env.seed = mix(i.env.seed, 1)
+	for piece := range slices.Chunk(buf, 64<<10) {
+		i.spend(digestCost * uint64(len(piece)))
+		for len(piece) > 0 {
+			var word [8]byte
+			binary.LittleEndian.PutUint64(word[:], i.env.seed)
+			piece = piece[copy(piece, word[:]):]
+			i.env.seed = mix(i.env.seed, 1)
+		}
 	}
 	return true
 }

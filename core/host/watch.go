@@ -71,6 +71,8 @@ func (h *Host) run(ctx context.Context) {
 			if events == nil {
 				events, stopWatching = h.watch()
 			}
+		case <-h.sick:
+			h.swap()
 		case answer := <-h.scans:
 			answer <- h.scan(ctx)
 		}

@@ -191,18 +191,6 @@ func states(h *Host) []State {
 	return out
 }
 
-func TestRewriterRuns(t *testing.T) {
-	seen := 0
-	h := open(t, Options{Core: packed(t, echoGuest), Rewrite: func(wasm []byte) ([]byte, error) {
-		seen = len(wasm)
-		return wasm, nil
-	}})
-	require.Empty(t, h.Problems())
-	require.Positive(t, seen)
-	h = open(t, Options{Core: packed(t, echoGuest), Rewrite: func([]byte) ([]byte, error) { return nil, fmt.Errorf("no loops please") }})
-	require.Contains(t, h.Problems()[0].Message, "no loops please")
-}
-
 func TestProviderPack(t *testing.T) {
 	dir := t.TempDir()
 	drop(t, dir, "acme.provider.yaml", []byte("id: acme\nformat: openai\nexecutor: echo\nbase_url: https://acme.example/v1\nalias: ac\nmodels:\n- {id: m1, context: 10}\n"))
