@@ -31,7 +31,7 @@ func (a *app) pluginList() *cobra.Command {
 				return err
 			}
 			if a.json {
-				err = a.printJSON(map[string]any{"parts": parts, "problems": problems})
+				err = a.printJSON(map[string]any{"parts": list(parts), "problems": list(problems)})
 			} else {
 				err = a.printParts(parts, problems)
 			}
