@@ -7,7 +7,7 @@ type FrameKind uint8
 const (
 	FrameData    FrameKind = 0 // an event: its name, if any, and its data
 	FrameComment FrameKind = 1 // an SSE comment
-	FrameRaw     FrameKind = 2 // bytes as they came
+	FrameRaw     FrameKind = 2 // bytes as they came; for a translator, a whole answer in place of a stream
 	FrameUp      FrameKind = 3 // bytes for a duplex request
 )
 

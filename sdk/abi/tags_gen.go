@@ -161,7 +161,7 @@ const (
 // Frames.
 const (
 	TagFrame        Tag = 0x0060 // tlv: one stream frame; repeated
-	TagFrameKind    Tag = 0x0061 // u8: 0 data, 1 comment, 2 raw, 3 up
+	TagFrameKind    Tag = 0x0061 // u8: 0 data, 1 comment, 2 raw (a translator gets a whole answer that came in place of a stream), 3 up
 	TagFrameName    Tag = 0x0062 // str: event name
 	TagFramePayload Tag = 0x0063 // bytes: event data
 	TagFrameDelayMS Tag = 0x0064 // u32: pause before the frame in a LOCAL reply, milliseconds

@@ -9,6 +9,7 @@ type ChunkKind uint8
 const (
 	ChunkStart        ChunkKind = iota // ID, Model, Created, Usage (what is known so far)
 	ChunkText                          // Text
+	ChunkTextSig                       // Text: Gemini's signature of the text so far
 	ChunkRefusal                       // Text
 	ChunkReasoning                     // Text
 	ChunkSignature                     // Text (a fragment of the open block's signature), Provider

@@ -33,6 +33,10 @@ func (k *Collector) Add(ch *Chunk) {
 		r.ID, r.Model, r.Created = strings.Clone(ch.ID), strings.Clone(ch.Model), ch.Created
 	case ChunkText:
 		k.text(ItemText, ch.Text)
+	case ChunkTextSig:
+		if n := len(r.Items); n > 0 && r.Items[n-1].Kind == ItemText {
+			r.Items[n-1].Sig = clone(ch.Text)
+		}
 	case ChunkRefusal:
 		k.text(ItemRefusal, ch.Text)
 	case ChunkReasoning:
@@ -72,7 +76,7 @@ func (k *Collector) text(kind ItemKind, s jsn.Str) {
 	}
 	k.reasoning = false
 	items := k.resp.Items
-	if n := len(items); n > 0 && items[n-1].Kind == kind {
+	if n := len(items); n > 0 && items[n-1].Kind == kind && items[n-1].Sig == nil {
 		items[n-1].Text = append(items[n-1].Text, s...)
 		return
 	}

@@ -43,6 +43,7 @@ const (
 type Item struct {
 	Kind      ItemKind
 	Text      jsn.Str   // ItemText, ItemRefusal
+	Sig       jsn.Str   // ItemText: Gemini's signature of it
 	Reasoning Reasoning // ItemReasoning
 	Call      Call      // ItemCall
 	Media     Media     // ItemImage
@@ -70,4 +71,46 @@ func (r *Response) HasCalls() bool {
 		}
 	}
 	return false
+}
+
+// Chunks passes the answer on as the chunks of a stream, for a client that wants one.
+func (r *Response) Chunks(emit func(*Chunk)) {
+	var out Chunk
+	send := func(ch Chunk) { out = ch; emit(&out) }
+	send(Chunk{Kind: ChunkStart, ID: r.ID, Model: r.Model, Created: r.Created, Usage: r.Usage})
+	calls := 0
+	for i := range r.Items {
+		it := &r.Items[i]
+		switch it.Kind {
+		case ItemText:
+			send(Chunk{Kind: ChunkText, Text: it.Text})
+			if len(it.Sig) > 0 {
+				send(Chunk{Kind: ChunkTextSig, Text: it.Sig})
+			}
+		case ItemRefusal:
+			send(Chunk{Kind: ChunkRefusal, Text: it.Text})
+		case ItemReasoning:
+			th := &it.Reasoning
+			if th.Redacted {
+				send(Chunk{Kind: ChunkRedacted, Text: th.Sig, Provider: th.Provider})
+				continue
+			}
+			if len(th.Text) > 0 {
+				send(Chunk{Kind: ChunkReasoning, Text: th.Text})
+			}
+			if len(th.Sig) > 0 {
+				send(Chunk{Kind: ChunkSignature, Text: th.Sig, Provider: th.Provider})
+			}
+			send(Chunk{Kind: ChunkReasoningEnd})
+		case ItemCall:
+			c := &it.Call
+			send(Chunk{Kind: ChunkCallStart, Call: calls, CallID: c.ID, Name: c.Name, Sig: c.GoogleSig, Custom: c.Custom})
+			send(Chunk{Kind: ChunkCallArgs, Call: calls, Text: c.Args.AppendString(nil, jsn.Tokens{})})
+			send(Chunk{Kind: ChunkCallEnd, Call: calls})
+			calls++
+		case ItemImage:
+			send(Chunk{Kind: ChunkImage, Media: &it.Media})
+		}
+	}
+	send(Chunk{Kind: ChunkFinish, Finish: r.Finish, Native: r.NativeFinish, StopSequence: r.StopSequence, Usage: r.Usage})
 }

@@ -50,6 +50,7 @@ func (c *Ctx) rewrites() bool { return c.Rebuild || len(c.Names) > 0 }
 // events; with [Ctx.Collect] it emits none and [Stream.Body] has the answer.
 type Stream struct {
 	ctx  *Ctx
+	from Dialect
 	to   Dialect
 	dec  Decoder
 	enc  Encoder
@@ -70,7 +71,7 @@ type Stream struct {
 // When both are the same, events pass unchanged and are only looked at for usage.
 func NewStream(from, to Dialect, c *Ctx) *Stream {
 	c.From, c.To = from.Name(), to.Name()
-	s := &Stream{ctx: c, to: to, dec: from.NewDecoder(c), same: c.From == c.To && !c.Collect && !c.rewrites()}
+	s := &Stream{ctx: c, from: from, to: to, dec: from.NewDecoder(c), same: c.From == c.To && !c.Collect && !c.rewrites()}
 	switch {
 	case c.Collect:
 		s.col = NewCollector(c)
@@ -92,6 +93,25 @@ func (s *Stream) Feed(ev Event, emit func(Event)) error {
 	}
 	s.emit = emit
 	s.dec.Decode(ev, s.chunk)
+	return s.err
+}
+
+// FeedBody takes a whole answer in place of a stream, for an upstream that does not
+// stream when it is asked to. It is the only thing to feed.
+func (s *Stream) FeedBody(body []byte, emit func(Event)) error {
+	if s.done {
+		return s.err
+	}
+	r, err := s.from.ParseResponse(s.ctx, body)
+	if err != nil {
+		s.done, s.err = true, err
+		return err
+	}
+	if s.enc == nil && s.col == nil { // even between equal dialects the events have to be made
+		s.enc = s.to.NewEncoder(s.ctx)
+	}
+	s.emit = emit
+	r.Chunks(s.chunk)
 	return s.err
 }
 

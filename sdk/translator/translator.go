@@ -247,6 +247,9 @@ func (s *stream) Frame(f abi.Frame) error {
 	if f.Kind == abi.FrameComment {
 		return nil
 	}
+	if f.Kind == abi.FrameRaw {
+		return wire(s.hub.FeedBody(f.Payload, s.emit))
+	}
 	return wire(s.hub.Feed(hub.Event{Name: f.Name, Data: f.Payload, Valid: f.JSON}, s.emit))
 }
 

@@ -15,7 +15,7 @@ import (
 // fixed is a stream whose events are all there.
 type fixed struct{ frames []abi.Frame }
 
-// Next implements call.Events.
+// Next implements call.Events, and source.
 func (f *fixed) Next() ([]abi.Frame, error) {
 	if len(f.frames) == 0 {
 		return nil, io.EOF
@@ -28,33 +28,31 @@ func (f *fixed) Next() ([]abi.Frame, error) {
 // Close implements call.Events.
 func (f *fixed) Close() { f.frames = nil }
 
-// spread serves a client that wants a stream from a whole answer.
+// spread serves a client that wants a stream from a whole answer. A translator makes the
+// events from all of the answer, signatures included; between chat clients and providers
+// the answer is only cut.
 func (a *attempt) spread(body []byte, dialect string) *fault.Error {
-	if dialect != "openai" || a.sanitized(dialect) {
-		out, err := a.c.Plugins.Response(a.c.Ctx, a.translation(dialect, "openai", body))
+	ch := &chain{}
+	frames := []abi.Frame{wholeBody(body)}
+	if dialect == "openai" && a.verbatim(dialect) {
+		frames = chunksOf(body, wantsUsage(a.c.Doc.Skeleton()))
+	} else {
+		s, err := a.c.Plugins.OpenStream(a.c.Ctx, a.translation(dialect, a.c.Dialect, nil))
 		if err != nil {
-			return a.translationFault(err)
+			return a.pluginFault(err)
 		}
-		body = out.Body
-		a.take(&out)
+		ch.translator = s
 	}
-	frames, err := eventsOf(a.c, body, a.translation("openai", a.c.Dialect, nil))
-	if err != nil {
-		return a.broken(err)
-	}
-	a.first = a.l.s.Now()
-	a.served()
-	a.c.Answer = &call.Answer{Status: 200, Events: &fixed{frames}}
-	a.succeed()
-	return nil
+	return a.commit(&live{a: a, in: &fixed{frames}, chain: ch, watch: newWatch(a.c.Dialect)})
 }
 
-// eventsOf cuts a whole chat completion into the events of a stream and
-// translates them for the client.
+// wholeBody is the frame that gives a translator of streams an answer in one piece.
+func wholeBody(body []byte) abi.Frame { return abi.Frame{Kind: abi.FrameRaw, Payload: body} }
+
+// eventsOf makes the events of a stream from a whole chat completion.
 func eventsOf(c *call.Call, body []byte, t host.Translation) ([]abi.Frame, error) {
-	chunks := chunksOf(body, c.Dialect != "openai" || wantsUsage(c.Doc.Skeleton()))
 	if c.Dialect == "openai" {
-		return chunks, nil
+		return chunksOf(body, wantsUsage(c.Doc.Skeleton())), nil
 	}
 	s, err := c.Plugins.OpenStream(c.Ctx, t)
 	if err != nil {
@@ -66,7 +64,7 @@ func eventsOf(c *call.Call, body []byte, t host.Translation) ([]abi.Frame, error
 		out = append(out, f)
 		return nil
 	}
-	err = s.Data(c.Ctx, chunks, keep)
+	err = s.Data(c.Ctx, []abi.Frame{wholeBody(body)}, keep)
 	if endErr := s.End(c.Ctx, abi.EndEOF, keep); err == nil {
 		err = endErr
 	}

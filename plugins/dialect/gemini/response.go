@@ -221,7 +221,11 @@ func (w *answerWriter) item(dst []byte, it *hub.Item) []byte {
 			return dst
 		}
 		dst = append(jsn.Sep(dst), '{')
-		return append(jsn.AppendStrMember(dst, "text", it.Text), '}')
+		dst = jsn.AppendStrMember(dst, "text", it.Text)
+		if len(it.Sig) > 0 {
+			dst = jsn.AppendStrMember(dst, "thoughtSignature", it.Sig)
+		}
+		return append(dst, '}')
 	case hub.ItemReasoning:
 		return w.reasoning(dst, &it.Reasoning)
 	case hub.ItemCall:

@@ -103,6 +103,7 @@ func (d *decoder) part(v []byte, emit func(*hub.Chunk)) {
 		d.leaveThought(emit)
 		d.output = true
 		d.send(emit, hub.Chunk{Kind: hub.ChunkText, Text: text})
+		d.sign(sig, emit)
 	case inline != nil:
 		p := inlinePart(inline)
 		if p.Kind != hub.PartImage {
@@ -112,6 +113,15 @@ func (d *decoder) part(v []byte, emit func(*hub.Chunk)) {
 		d.output = true
 		d.media = *p.Media
 		d.send(emit, hub.Chunk{Kind: hub.ChunkImage, Media: &d.media})
+	case text != nil: // nothing but a signature (WU-3)
+		d.sign(sig, emit)
+	}
+}
+
+// sign passes the signature of a text on.
+func (d *decoder) sign(sig jsn.Str, emit func(*hub.Chunk)) {
+	if len(sig) > 0 {
+		d.send(emit, hub.Chunk{Kind: hub.ChunkTextSig, Text: sig})
 	}
 }
 
@@ -283,6 +293,11 @@ func (e *encoder) chunk(ch *hub.Chunk) {
 			e.buf = append(jsn.AppendStrMember(e.buf, "text", ch.Text), '}')
 			e.close()
 		}
+	case hub.ChunkTextSig:
+		e.open()
+		e.buf = append(e.buf, `{"text":""`...)
+		e.buf = append(jsn.AppendStrMember(e.buf, "thoughtSignature", ch.Text), '}')
+		e.close()
 	case hub.ChunkRedacted:
 		e.signed(&hub.Reasoning{Sig: ch.Text, Provider: ch.Provider, Redacted: true})
 	case hub.ChunkImage:

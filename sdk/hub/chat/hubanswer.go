@@ -61,6 +61,9 @@ func appendItem(dst []byte, it *hub.Item) []byte {
 		dst = appendHubReasoning(dst, []hub.Reasoning{it.Reasoning})
 	case hub.ItemText:
 		dst = jsn.AppendIntMember(dst, "text", int64(len(it.Text)))
+		if len(it.Sig) > 0 {
+			dst = jsn.AppendStrMember(dst, "sig", it.Sig)
+		}
 	case hub.ItemRefusal:
 		dst = jsn.AppendIntMember(dst, "refusal", int64(len(it.Text)))
 	case hub.ItemImage:
@@ -97,7 +100,7 @@ func readItems(v []byte, items []hub.Item) []hub.Item {
 			out = append(out, hub.Item{Kind: hub.ItemReasoning, Reasoning: rs[0]})
 		}
 		if n, ok := jsn.Int(jsn.Get(el, "text")); ok && n >= 0 && textSum+int(n) <= len(text) {
-			out = append(out, hub.Item{Kind: hub.ItemText, Text: text[textSum : textSum+int(n)]})
+			out = append(out, hub.Item{Kind: hub.ItemText, Text: text[textSum : textSum+int(n)], Sig: jsn.StrOf(jsn.Get(el, "sig"))})
 			textSum += int(n)
 		}
 		if n, ok := jsn.Int(jsn.Get(el, "refusal")); ok && n >= 0 && refusalSum+int(n) <= len(refusal) {
@@ -169,6 +172,8 @@ func (h *hubDecoder) Decode(ev hub.Event, emit func(*hub.Chunk)) {
 		switch string(it.Key()) {
 		case "sig":
 			h.out.Kind, h.out.Text = hub.ChunkSignature, jsn.StrOf(v)
+		case "text_sig":
+			h.out.Kind, h.out.Text = hub.ChunkTextSig, jsn.StrOf(v)
 		case "redacted":
 			h.out.Kind, h.out.Text = hub.ChunkRedacted, jsn.StrOf(v)
 		case "provider":
@@ -241,6 +246,8 @@ func (h *hubEncoder) Encode(ch *hub.Chunk, emit func(hub.Event)) error {
 			b = jsn.AppendStrMember(b, key, ch.Text)
 			return jsn.AppendStringMember(b, "provider", ch.Provider)
 		})
+	case hub.ChunkTextSig:
+		h.omni(func(b []byte) []byte { return jsn.AppendStrMember(b, "text_sig", ch.Text) })
 	case hub.ChunkReasoning:
 		if len(ch.Text) > 0 {
 			e.ended = false
