@@ -9,6 +9,7 @@ type call struct {
 	Ctx
 	resume  abi.Op
 	profile []byte
+	signing Signing
 }
 
 func (m *Module) readCall(in []byte) (*call, error) {
@@ -50,6 +51,18 @@ func (c *call) set(f abi.Field, r *abi.Reader) error {
 		c.body = f.Value
 	case abi.TagNonce:
 		c.nonce = f.Text()
+	case abi.TagPlanMethod:
+		c.signing.Method = f.Text()
+	case abi.TagPlanURL:
+		c.signing.URL = f.Text()
+	case abi.TagPlanHeader:
+		name, value, err := f.Pair()
+		if err != nil {
+			return err
+		}
+		c.signing.Headers = append(c.signing.Headers, abi.Header{Name: name, Value: value})
+	case abi.TagBodyDigest:
+		c.signing.BodyDigest = f.Value
 	case abi.TagExpiresMS:
 		c.expires = f.Int()
 	case abi.TagStatus:

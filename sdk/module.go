@@ -143,6 +143,8 @@ func (m *Module) dispatch(op abi.Op, handle uint32, in []byte) error {
 		return m.result(c)
 	case abi.OpExOpen:
 		return m.openExecutor(handle, c)
+	case abi.OpExSign:
+		return m.sign(c)
 	case abi.OpAuthRefresh:
 		return m.renew(c)
 	case abi.OpQuota:

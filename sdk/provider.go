@@ -47,6 +47,11 @@ type ProviderPart struct {
 
 	onRefresh func(*Ctx, *Plan) error
 	onQuota   func(*Ctx) ([]byte, error)
+	onSign    func(*Ctx, *Signing) ([]abi.Header, error)
+
+	store  string   // why it needs one, "" = it does not
+	reveal []string // secrets it reads itself
+	also   []string // secrets it uses beside those of its auth directive
 }
 
 // Provider starts a provider. name is "owner/name"; the provider's id is the
@@ -349,8 +354,8 @@ func Path(dialect, endpoint string, stream bool) (path string, ok bool) {
 
 // capabilities collects what a manifest asks for.
 type capabilities struct {
-	hosts, secrets []string
-	reason         string
+	hosts, secrets, reveal []string
+	reason, store          string
 }
 
 func (c *capabilities) add(p *ProviderPart) {
@@ -360,16 +365,22 @@ func (c *capabilities) add(p *ProviderPart) {
 	for _, h := range p.hosts {
 		c.hosts = addOnce(c.hosts, h)
 	}
-	for _, s := range p.auth.secrets {
+	for _, s := range append(p.auth.secrets, p.also...) {
 		c.secrets = addOnce(c.secrets, s)
+	}
+	for _, s := range p.reveal {
+		c.reveal = addOnce(c.reveal, s)
 	}
 	if c.reason == "" {
 		c.reason = p.reason
 	}
+	if c.store == "" {
+		c.store = p.store
+	}
 }
 
 func (c *capabilities) append(b []byte) []byte {
-	if len(c.hosts) == 0 && len(c.secrets) == 0 {
+	if len(c.hosts) == 0 && len(c.secrets) == 0 && len(c.reveal) == 0 && c.store == "" {
 		return b
 	}
 	reason := c.reason
@@ -378,8 +389,15 @@ func (c *capabilities) append(b []byte) []byte {
 	}
 	b = append(appendStrings(append(b, `,"capabilities":{"http":{"hosts":[`...), c.hosts), `],"reason":`...)
 	b = append(append(b, Quote(reason)...), '}')
-	if len(c.secrets) > 0 {
-		b = append(appendStrings(append(b, `,"secrets":{"use":[`...), c.secrets), `],"reason":"authentication"}`...)
+	if len(c.secrets) > 0 || len(c.reveal) > 0 {
+		b = append(appendStrings(append(b, `,"secrets":{"use":[`...), c.secrets), ']')
+		if len(c.reveal) > 0 {
+			b = append(appendStrings(append(b, `,"reveal":[`...), c.reveal), ']')
+		}
+		b = append(b, `,"reason":"authentication"}`...)
+	}
+	if c.store != "" {
+		b = append(append(append(b, `,"kv":{"reason":`...), Quote(c.store)...), '}')
 	}
 	return append(b, '}')
 }
