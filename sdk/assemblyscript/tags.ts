@@ -81,7 +81,7 @@ export const TAG_TOOL_NAME: u16 = 0x004A; // one renamed tool: Name = upstream n
 export const TAG_NEEDS: u16 = 0x004B; // body kind the executor wants in EX_PLAN for a configured provider
 export const TAG_JSON: u16 = 0x004C; // JSON result
 export const TAG_FRAME: u16 = 0x0060; // one stream frame; repeated
-export const TAG_FRAME_KIND: u16 = 0x0061; // 0 data, 1 comment, 2 raw, 3 up
+export const TAG_FRAME_KIND: u16 = 0x0061; // 0 data, 1 comment, 2 raw (a translator gets a whole answer that came in place of a stream), 3 up
 export const TAG_FRAME_NAME: u16 = 0x0062; // event name
 export const TAG_FRAME_PAYLOAD: u16 = 0x0063; // event data
 export const TAG_FRAME_DELAY_MS: u16 = 0x0064; // pause before the frame in a LOCAL reply, milliseconds

@@ -84,7 +84,7 @@
 #define OMNI_TAG_NEEDS 0x004Bu /* body kind the executor wants in EX_PLAN for a configured provider */
 #define OMNI_TAG_JSON 0x004Cu /* JSON result */
 #define OMNI_TAG_FRAME 0x0060u /* one stream frame; repeated */
-#define OMNI_TAG_FRAME_KIND 0x0061u /* 0 data, 1 comment, 2 raw, 3 up */
+#define OMNI_TAG_FRAME_KIND 0x0061u /* 0 data, 1 comment, 2 raw (a translator gets a whole answer that came in place of a stream), 3 up */
 #define OMNI_TAG_FRAME_NAME 0x0062u /* event name */
 #define OMNI_TAG_FRAME_PAYLOAD 0x0063u /* event data */
 #define OMNI_TAG_FRAME_DELAY_MS 0x0064u /* pause before the frame in a LOCAL reply, milliseconds */

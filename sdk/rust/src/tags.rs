@@ -85,7 +85,7 @@ pub const TAG_TOOL_NAME: u16 = 0x004A; // one renamed tool: Name = upstream name
 pub const TAG_NEEDS: u16 = 0x004B; // body kind the executor wants in EX_PLAN for a configured provider
 pub const TAG_JSON: u16 = 0x004C; // JSON result
 pub const TAG_FRAME: u16 = 0x0060; // one stream frame; repeated
-pub const TAG_FRAME_KIND: u16 = 0x0061; // 0 data, 1 comment, 2 raw, 3 up
+pub const TAG_FRAME_KIND: u16 = 0x0061; // 0 data, 1 comment, 2 raw (a translator gets a whole answer that came in place of a stream), 3 up
 pub const TAG_FRAME_NAME: u16 = 0x0062; // event name
 pub const TAG_FRAME_PAYLOAD: u16 = 0x0063; // event data
 pub const TAG_FRAME_DELAY_MS: u16 = 0x0064; // pause before the frame in a LOCAL reply, milliseconds
