@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"fault"},
 	{"telemetry"},
 	{"config", "state"},
-	{"account", "catalog", "health", "ledger", "oauth", "policy", "host", "upstream"},
+	{"account", "catalog", "health", "ledger", "oauth", "policy", "guard", "host", "upstream"},
 	{"flow", "admin", "evals", "cloudsync", "clitools"},
 	{"boot"},
 	{"cmd"},

@@ -38,6 +38,9 @@ func layers(snap *config.Snapshot) []policy.Layer {
 	if len(list) == 0 {
 		list = append(list, policy.Layer{Node: &yaml.Node{Kind: yaml.MappingNode}, Level: policy.LevelFile, DefaultPreset: DefaultPreset})
 	}
+	if l, ok := settingRules(snap.File); ok {
+		list = append(list, l)
+	}
 	return list
 }
 

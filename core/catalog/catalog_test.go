@@ -580,6 +580,15 @@ func TestPluginProviders(t *testing.T) {
 	require.True(t, demo.NoAuth)
 }
 
+func TestChainProblems(t *testing.T) {
+	require.Equal(t, []string{`2:7: fallback chain of "m": there is no provider "opnai"`},
+		problems(t, "fallback_chains:\n  m: [opnai]\n"))
+	require.Equal(t, []string{`2:7: the fallback chain of "m" is declared here and in the data directory; remove one of them`},
+		problems(t, "fallback_chains:\n  m: [openai]\n", func(in *Inputs) {
+			in.Stored.Chains = map[string][]config.ChainLink{"m": {{Provider: "cc", Enabled: true}}}
+		}))
+}
+
 func TestList(t *testing.T) {
 	cat := build(t, `
 combos: {daily: {models: [openai/gpt-4o]}}
@@ -609,15 +618,33 @@ providers: {openai: {models: [{id: mine}, {id: hidden, hidden: true}]}}
 
 func TestChains(t *testing.T) {
 	cat := build(t, "", func(in *Inputs) {
-		in.Stored.Chains = map[string][]ChainLink{
-			"claude-*":  {{Provider: "openrouter", Priority: 2}, {Provider: "groq", Priority: 0}, {Model: "openai/gpt-4o", Priority: 1}, {Provider: "claude", Disabled: true}},
-			"claude-x*": {{Model: "cc/claude-opus-4-6"}},
+		in.Stored.Chains = map[string][]config.ChainLink{
+			"claude-*": {{Provider: "openrouter", Priority: 2, Enabled: true}, {Provider: "groq", Priority: 0, Enabled: true},
+				{Model: "openai/gpt-4o", Priority: 1, Enabled: true}, {Provider: "claude"}},
+			"claude-x*": {{Model: "cc/claude-opus-4-6", Enabled: true}},
 		}
 	})
-	require.Equal(t, []string{"openai/gpt-4o", "openrouter/claude-9"}, ids(cat.Chain("claude-9", nil)), "groq does not know the model")
-	require.Equal(t, []string{"openrouter/claude-9"}, ids(cat.Chain("cc/claude-9", func(t Target) bool { return t.Provider.ID == "openai" })))
-	require.Equal(t, []string{"claude/claude-opus-4-6"}, ids(cat.Chain("claude-x1", nil)), "the more specific pattern")
-	require.Empty(t, cat.Chain("gpt-4o", nil))
+	chain := func(model string, exclude func(Target) bool) []string {
+		_, targets := cat.Chain(model, exclude)
+		return ids(targets)
+	}
+	require.Equal(t, []string{"openai/gpt-4o", "openrouter/claude-9"}, chain("claude-9", nil), "groq does not know the model")
+	require.Equal(t, []string{"openrouter/claude-9"}, chain("cc/claude-9", func(t Target) bool { return t.Provider.ID == "openai" }))
+	require.Equal(t, []string{"claude/claude-opus-4-6"}, chain("claude-x1", nil), "the more specific pattern")
+	require.Empty(t, chain("gpt-4o", nil))
+}
+
+func TestChainsOfTheFile(t *testing.T) {
+	cat := build(t, `
+fallback_chains:
+  "claude-*": [openrouter, {model: openai/gpt-4o, priority: -1}, {provider: claude, enabled: false}]
+  gpt-4o: [openrouter/openai/gpt-4o, {provider: openrouter, model: z-ai/glm-4.6, priority: 3}]
+`)
+	pattern, targets := cat.Chain("claude-9", nil)
+	require.Equal(t, "claude-*", pattern)
+	require.Equal(t, []string{"openai/gpt-4o", "openrouter/claude-9"}, ids(targets))
+	_, targets = cat.Chain("openai/gpt-4o", nil)
+	require.Equal(t, []string{"openrouter/openai/gpt-4o", "openrouter/z-ai/glm-4.6"}, ids(targets))
 }
 
 func TestRepo(t *testing.T) {
@@ -629,7 +656,7 @@ func TestRepo(t *testing.T) {
 	require.NoError(t, r.PutProvider(ctx, "lab", config.Provider{Dialect: "openai", BaseURLs: []string{"http://x"}, AllowPrivate: &yes, Accounts: []config.Account{{Name: "a", APIKey: "secret"}}}))
 	require.NoError(t, r.PutAlias(ctx, "claude/*", config.Alias{Target: "cc/$1", Set: map[string]any{"temperature": 0.5}}))
 	require.NoError(t, r.PutCombo(ctx, "a/b", config.Combo{Enabled: true, Models: []config.ComboMember{{Model: "cc/x", Weight: 2}}}))
-	require.NoError(t, r.PutChain(ctx, "m", []ChainLink{{Provider: "cc"}}))
+	require.NoError(t, r.PutChain(ctx, "m", []config.ChainLink{{Provider: "cc", Enabled: true}}))
 	require.NoError(t, r.PutPrice(ctx, "openai", "gpt-4o", config.Price{Input: &price}))
 	m, err := r.AddModel(ctx, "openai", config.Model{ID: "mine"})
 	require.NoError(t, err)

@@ -53,13 +53,5 @@ type Stored struct {
 	Combos    map[string]config.Combo
 	Models    map[string][]config.Model          // provider -> custom models
 	Prices    map[string]map[string]config.Price // provider -> model -> override
-	Chains    map[string][]ChainLink             // model glob -> stand-ins
-}
-
-// ChainLink is one stand-in of a fallback chain.
-type ChainLink struct {
-	Provider string `yaml:"provider,omitempty"` // "" with Model = "provider/model"
-	Model    string `yaml:"model,omitempty"`    // "" = the same model
-	Priority int    `yaml:"priority,omitempty"` // lower first
-	Disabled bool   `yaml:"disabled,omitempty"`
+	Chains    map[string][]config.ChainLink      // model glob -> stand-ins
 }

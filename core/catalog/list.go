@@ -1,10 +1,8 @@
 package catalog
 
 import (
-	"cmp"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // Provider finds a provider by id, alias or prefix.
@@ -114,71 +112,4 @@ func (c *Catalog) List(opt ListOptions) []Listing {
 		}
 	}
 	return out
-}
-
-// chain is a list of stand-ins for models that match a pattern.
-type chain struct {
-	pattern string
-	links   []ChainLink
-}
-
-// maxChain bounds the stand-ins of one model.
-const maxChain = 8
-
-func (b *builder) addChains() {
-	for _, pattern := range slices.Sorted(maps.Keys(b.in.Stored.Chains)) {
-		links := slices.DeleteFunc(slices.Clone(b.in.Stored.Chains[pattern]), func(l ChainLink) bool { return l.Disabled })
-		slices.SortStableFunc(links, func(x, y ChainLink) int { return cmp.Compare(x.Priority, y.Priority) })
-		b.cat.chains = append(b.cat.chains, chain{pattern: pattern, links: links})
-	}
-	// Exact names first, then patterns by specificity.
-	slices.SortStableFunc(b.cat.chains, func(x, y chain) int { return specificityModern(y.pattern, x.pattern) })
-}
-
-// Chain lists the targets that stand in for a model (its id, with or without
-// its provider) that failed; exclude leaves targets out. A provider without the
-// model in its catalogue is skipped unless it takes any.
-func (c *Catalog) Chain(model string, exclude func(Target) bool) []Target {
-	var out []Target
-	id := model
-	if prefix, rest, found := strings.Cut(model, "/"); found && c.names[prefix] != nil {
-		id = rest
-	}
-	for _, ch := range c.chains {
-		if !matches(ch.pattern, model) && !matches(ch.pattern, id) {
-			continue
-		}
-		for _, l := range ch.links {
-			if t, ok := c.link(l, id); ok && len(out) < maxChain && (exclude == nil || !exclude(t)) {
-				t.Position = len(out)
-				out = append(out, t)
-			}
-		}
-		break
-	}
-	return out
-}
-
-func matches(pattern, name string) bool {
-	_, ok := wildcard(strings.ToLower(pattern), strings.ToLower(name))
-	return ok
-}
-
-func (c *Catalog) link(l ChainLink, id string) (Target, bool) {
-	provider, model := l.Provider, cmp.Or(l.Model, id)
-	if provider == "" {
-		var found bool
-		if provider, model, found = strings.Cut(l.Model, "/"); !found {
-			return Target{}, false
-		}
-	}
-	p := c.names[provider]
-	if p == nil {
-		return Target{}, false
-	}
-	if _, known := p.byID[model]; !known && !p.Passthrough && l.Model == "" {
-		return Target{}, false
-	}
-	t, err := c.target(&Resolution{}, p, model)
-	return t, err == nil
 }

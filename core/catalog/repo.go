@@ -35,7 +35,7 @@ const (
 func (r *Repo) Load(ctx context.Context) (Stored, error) {
 	s := Stored{
 		Providers: map[string]config.Provider{}, Aliases: map[string]config.Alias{}, Combos: map[string]config.Combo{},
-		Models: map[string][]config.Model{}, Prices: map[string]map[string]config.Price{}, Chains: map[string][]ChainLink{},
+		Models: map[string][]config.Model{}, Prices: map[string]map[string]config.Price{}, Chains: map[string][]config.ChainLink{},
 	}
 	return s, errors.Join(
 		load(ctx, r.store, kindProvider, s.Providers),
@@ -118,7 +118,7 @@ func (r *Repo) RemoveCombo(ctx context.Context, name string) error {
 }
 
 // PutChain stores the stand-ins of a model or a pattern of models.
-func (r *Repo) PutChain(ctx context.Context, model string, links []ChainLink) error {
+func (r *Repo) PutChain(ctx context.Context, model string, links []config.ChainLink) error {
 	return r.put(ctx, kindChain, model, links)
 }
 

@@ -140,6 +140,8 @@ type Resolution struct {
 	Targets   []Target
 	// Path lists the aliases that were followed, first first.
 	Path []string
+	// Chain is the pattern of the fallback chain whose targets come last; "" = none.
+	Chain string
 	// Set are request fields the aliases give when the client left them out.
 	Set      map[string]any
 	Tags     []string // of aliases, combo and suffixes

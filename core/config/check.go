@@ -40,6 +40,7 @@ func (c *checker) run() {
 		}
 	}
 	c.combos()
+	c.safety()
 	c.rest()
 }
 

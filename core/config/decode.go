@@ -11,7 +11,7 @@ import (
 
 // later names sections of other releases, so that they are refused with better
 // words than "unknown".
-var later = []string{"cli", "cloud", "evals", "guard", "oauth"}
+var later = []string{"cli", "cloud", "evals", "oauth"}
 
 var (
 	typeDuration = reflect.TypeFor[time.Duration]()
@@ -21,6 +21,7 @@ var (
 	typePos      = reflect.TypeFor[Pos]()
 	typeAlias    = reflect.TypeFor[Alias]()
 	typeMember   = reflect.TypeFor[ComboMember]()
+	typeLink     = reflect.TypeFor[ChainLink]()
 )
 
 // decode fills dst from the merged tree; every mismatch becomes a diagnostic at
@@ -63,6 +64,15 @@ func (r *reader) decode(path string, v any, dst reflect.Value) {
 		if s, ok := v.(string); ok { // the short form is the first field alone
 			dst.Field(0).Set(reflect.ValueOf(r.entity(path)))
 			dst.Field(1).SetString(s)
+			return
+		}
+	case typeLink:
+		if s, ok := v.(string); ok {
+			link := ChainLink{Pos: r.entity(path), Provider: s, Enabled: true}
+			if strings.Contains(s, "/") {
+				link.Provider, link.Model = "", s
+			}
+			dst.Set(reflect.ValueOf(link))
 			return
 		}
 	}

@@ -41,6 +41,11 @@ var seeds = []seed{
 	{name: "LOG_LEVEL", path: "logging.level", convert: lower},
 	{name: "LOG_FORMAT", path: "logging.format", convert: lower},
 	{name: "LOG_RETENTION_DAYS", path: "logging.requests.retention", convert: suffix("d")},
+	{name: "INPUT_SANITIZER_ENABLED", path: "guard.mode", convert: choice("off", "warn")},
+	{name: "INPUT_SANITIZER_MODE", path: "guard.mode", convert: lower},
+	{name: "INJECTION_GUARD_MODE", path: "guard.mode", convert: lower},
+	{name: "PII_REDACTION_ENABLED", path: "guard.pii.requests", convert: choice("off", "redact")},
+	{name: "TOOL_POLICY_MODE", path: "guard.tools.mode", convert: lower},
 	{name: "FETCH_TIMEOUT_MS", path: "upstream.timeouts.headers", convert: millis},
 	{name: "STREAM_IDLE_TIMEOUT_MS", path: "upstream.timeouts.idle", convert: millis},
 	{name: "ENABLE_SOCKS5_PROXY", path: "upstream.socks5"},
@@ -74,6 +79,19 @@ func millis(v string) (string, bool) { return v + "ms", v != "" }
 func lower(v string) (string, bool)  { return strings.ToLower(v), v != "" }
 func suffix(s string) func(string) (string, bool) {
 	return func(v string) (string, bool) { return v + s, v != "" }
+}
+
+// choice turns a switch into the word for off or on.
+func choice(off, on string) func(string) (string, bool) {
+	return func(v string) (string, bool) {
+		switch b, ok := parseBool(v); {
+		case !ok:
+			return v, true // refused by the decoder, with the name of the variable
+		case b:
+			return on, true
+		}
+		return off, true
+	}
 }
 
 func boolWord(v string) (string, bool) {

@@ -28,16 +28,22 @@ type File struct {
 	Providers map[string]Provider `yaml:"providers"`
 	// Aliases: their Pos gives the order of the file, which decides ties
 	// between wildcards.
-	Aliases   map[string]Alias `yaml:"aliases"`
-	Combos    map[string]Combo `yaml:"combos"`
-	Plugins   Plugins          `yaml:"plugins"`
-	Upstream  Upstream         `yaml:"upstream"`
-	Logging   Logging          `yaml:"logging"`
-	Telemetry Telemetry        `yaml:"telemetry"`
-	Pricing   Pricing          `yaml:"pricing"`
-	Usage     Usage            `yaml:"usage"`
-	Cache     Cache            `yaml:"cache"`
-	Storage   Storage          `yaml:"storage"`
+	Aliases map[string]Alias `yaml:"aliases"`
+	Combos  map[string]Combo `yaml:"combos"`
+	// FallbackChains are stand-ins by model name or pattern.
+	FallbackChains map[string][]ChainLink `yaml:"fallback_chains"`
+	ThinkingBudget ThinkingBudget         `yaml:"thinking_budget"`
+	SystemPrompt   SystemPrompt           `yaml:"system_prompt"`
+	IPFilter       IPFilter               `yaml:"ip_filter"`
+	Guard          Guard                  `yaml:"guard"`
+	Plugins        Plugins                `yaml:"plugins"`
+	Upstream       Upstream               `yaml:"upstream"`
+	Logging        Logging                `yaml:"logging"`
+	Telemetry      Telemetry              `yaml:"telemetry"`
+	Pricing        Pricing                `yaml:"pricing"`
+	Usage          Usage                  `yaml:"usage"`
+	Cache          Cache                  `yaml:"cache"`
+	Storage        Storage                `yaml:"storage"`
 
 	sources map[string][]byte
 	pos     map[string]Pos

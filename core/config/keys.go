@@ -18,7 +18,7 @@ func keys(t reflect.Type, path string) []string {
 	case reflect.Pointer:
 		return keys(t.Elem(), path)
 	case reflect.Map, reflect.Slice:
-		if e := t.Elem(); e.Kind() == reflect.Struct || e.Kind() == reflect.Map {
+		if e := t.Elem(); e.Kind() == reflect.Struct || e.Kind() == reflect.Map || e.Kind() == reflect.Slice {
 			return keys(e, path+".*")
 		}
 	case reflect.Struct:

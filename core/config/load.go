@@ -178,7 +178,13 @@ func defaults() map[string]any {
 			"require_keys": "auto", "machine_id_salt": "endpoint-proxy-salt",
 			"accept_legacy_keys": true, "store_keys": "encrypted",
 		},
-		"routing": map[string]any{"strategy": "fill-first", "sticky_limit": int64(3), "max_retries": int64(1), "retry_delay": "2s"},
+		"routing":         map[string]any{"strategy": "fill-first", "sticky_limit": int64(3), "max_retries": int64(1), "retry_delay": "2s"},
+		"thinking_budget": map[string]any{"mode": "passthrough", "custom_budget": int64(10240), "effort_level": "medium"},
+		"system_prompt":   map[string]any{"position": "append"},
+		"ip_filter":       map[string]any{"mode": "blacklist"},
+		"guard": map[string]any{
+			"mode": "off", "pii": map[string]any{"requests": "off"}, "tools": map[string]any{"mode": "disabled"},
+		},
 		"plugins": map[string]any{
 			"dir": "./plugins", "lock": "./omniroute.plugins.lock", "trust": map[string]any{"mode": "warn"},
 		},

@@ -13,8 +13,7 @@ type Call = call.Call
 // Snapshot is what calls are decided by; immutable, swapped as a whole.
 type Snapshot = call.Snapshot
 
-// NewSnapshot binds a loaded configuration, policy set and catalogue. cfg are
-// the settings that rules read as cfg.*; nil takes them from the file.
-func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog, cfg *policy.Cfg) (*Snapshot, error) {
-	return call.NewSnapshot(conf, set, cat, cfg)
+// NewSnapshot binds a loaded configuration, policy set and catalogue.
+func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog) (*Snapshot, error) {
+	return call.NewSnapshot(conf, set, cat)
 }

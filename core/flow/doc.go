@@ -20,7 +20,7 @@
 // they say to one another stands in the Call ([call.Call]), which only grows.
 //
 //	f := flow.New(flow.Deps{Host: h, Upstream: client, Keys: keys, Pool: pool, …})
-//	snap, err := flow.NewSnapshot(conf, policySet, catalogue, nil)
+//	snap, err := flow.NewSnapshot(conf, policySet, catalogue)
 //	f.Swap(snap)                       // again at every reload
 //	app := fiber.New(accept.Config(f))
 //	accept.Register(app, f)

@@ -197,7 +197,7 @@ combos:
 	}
 	require.Empty(w.t, w.pool.Configure(settings, conf.File.Providers))
 	require.Empty(w.t, w.keys.SetFile(conf.File.Auth.Keys))
-	snap, err := flow.NewSnapshot(conf, set, cat, nil)
+	snap, err := flow.NewSnapshot(conf, set, cat)
 	require.NoError(w.t, err)
 	w.flow.Swap(snap)
 }

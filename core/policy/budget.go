@@ -121,7 +121,7 @@ func (s *Set) Budget(env *BudgetEnv, look func(BudgetQuery) BudgetState, tr *Tra
 		c, ok, err := ask(s, f, r, tr, answer)
 		if err != nil {
 			v.Failed = true
-			if s.failClosed["budget"] {
+			if s.failClosed {
 				v.Action, v.Rule, v.Deciding, v.DowngradeTo = "deny", r.id, Unset, ""
 			}
 			continue
@@ -150,6 +150,7 @@ func (s *Set) Budget(env *BudgetEnv, look func(BudgetQuery) BudgetState, tr *Tra
 func budgetRule(f *frame, r *rule, b *Budget, look func(BudgetQuery) BudgetState) (c BudgetCheck, err error) {
 	c.Rule, c.Action = r.id, r.word("action", "deny")
 	c.Unit, c.Period = r.word("unit", "usd"), r.word("period", "day")
+	c.Hard = r.flag("hard")
 	c.TZ, c.ResetAt = r.word("tz", ""), r.word("reset_at", "")
 	if c.Scope, err = r.text(f, "scope"); err != nil {
 		return c, err

@@ -71,7 +71,8 @@ func TestMessages(t *testing.T) {
 		{"test field", "policies:\n  tests:\n    - {hook: gate, given: {req.strem: true}, want: none}\n", "given req.strem: no field strem (did you mean stream?)"},
 		{"test hook", "policies:\n  tests:\n    - {hook: gat, want: none}\n", "unknown hook \"gat\" (did you mean gate?)"},
 		{"test key", "policies:\n  tests:\n    - {hook: gate, wants: none}\n", "unknown field \"wants\" (did you mean want?)"},
-		{"fail", "policies:\n  fail: {gate: open}\n", "only budget can be switched"},
+		{"fail", "policies:\n  budget.fail: shut\n", "policies.budget.fail must be open or closed"},
+		{"fail form", "policies:\n  fail: {budget: closed}\n", "unknown key policies.fail"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, diags := Load(Layer{File: "f.yaml", Data: []byte(c.text)})

@@ -143,7 +143,7 @@ func accountingHooks() []HookInfo {
 		},
 		{
 			Name: "budget", Phase: "budget", When: "before and after a request", Combination: "all; the strictest action wins: deny, downgrade, warn",
-			Default: "allow", OnFailure: "allow and alert; deny with fail: {budget: closed}", env: reflect.TypeFor[BudgetEnv](),
+			Default: "allow", OnFailure: "allow and alert; deny with budget.fail: closed", env: reflect.TypeFor[BudgetEnv](),
 			fields: []field{
 				{name: "scope", kind: fieldText, doc: "counter the budget is kept on, like key:${key.id}"},
 				name("unit", "what is counted", "usd", "tokens", "requests"),
@@ -153,6 +153,7 @@ func accountingHooks() []HookInfo {
 				{name: "tz", kind: fieldName, doc: "time zone of the period", check: checkZone},
 				{name: "reset_at", kind: fieldName, doc: "time of day the period starts, HH:MM", check: checkClock},
 				{name: "warn_at", kind: fieldShares, doc: "share of the limit at which to warn"},
+				{name: "hard", kind: fieldFlag, doc: "end a stream that would pass the limit"},
 				{name: "deny", kind: fieldBool, doc: "the action is due"},
 				{name: "warn", kind: fieldBool, doc: "a warning is due"},
 				name("action", "what deny means", "deny", "downgrade", "warn"),

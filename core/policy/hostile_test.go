@@ -217,7 +217,7 @@ func TestFailureAnswers(t *testing.T) {
 }
 
 func TestBudgetMayFailClosed(t *testing.T) {
-	set := mustLoad(t, fileLayer("policies:\n  fail: {budget: closed}\n  budget: [{id: r, scope: a, limit: 'int(req.tags[9])', deny: true}]\n"))
+	set := mustLoad(t, fileLayer("policies:\n  budget.fail: closed\n  budget: [{id: r, scope: a, limit: 'int(req.tags[9])', deny: true}]\n"))
 	w := newWorld(set)
 	v := set.Budget(&BudgetEnv{GateEnv: w.gateEnv()}, w.budgetState, nil)
 	require.Equal(t, "deny", v.Action)

@@ -10,9 +10,10 @@ import (
 type Level int
 
 // The levels, lowest first. Layers of the same level count as one: their rules
-// keep the order given and an id may appear only once.
+// keep the order given and an id may appear only once. Those of LevelPreset are
+// laid over each other one by one.
 const (
-	LevelPreset Level = iota - 1 // built-in presets; Load adds them itself
+	LevelPreset Level = iota - 1 // built-in presets, which Load adds itself, and above them rules that settings mean
 	LevelFile                    // omniroute.yaml and its includes
 	LevelUI                      // rules edited at run time
 )

@@ -64,7 +64,7 @@ type document struct {
 	rules  map[string][]*rawRule
 	tests  []*yaml.Node
 	warn   *yaml.Node // on_test_failure
-	fail   []pair
+	fail   *yaml.Node // budget.fail
 }
 
 type pair struct{ key, value *yaml.Node }
@@ -102,7 +102,7 @@ func (l *loader) load(layers []Layer) (*Set, []Diagnostic) {
 	x.known, x.vmOnly = l.known, l.vmOnly
 	s := &Set{
 		preset: preset, expressions: x, unknown: newUnknownFacts(), location: l.location(),
-		efforts: effortTable(preset == "modern"), failClosed: l.failClosed(), hash: l.hash(),
+		efforts: effortTable(preset == "modern"), failClosed: l.budgetFailsClosed(), hash: l.hash(),
 	}
 	s.frames = &sync.Pool{}
 	l.compile(s, x)
@@ -130,7 +130,7 @@ func (l *loader) read(layer Layer) *document {
 		return d
 	}
 	seen := map[string]int{}
-	names := []string{"preset", "include", "tz", "vars", "lists", "tests", "on_test_failure", "fail"}
+	names := []string{"preset", "include", "tz", "vars", "lists", "tests", "on_test_failure", budgetFail}
 	for _, h := range l.hooks {
 		names = append(names, h.Name)
 	}
@@ -151,8 +151,8 @@ func (l *loader) read(layer Layer) *document {
 			d.vars = src.pairs(val, "policies.vars")
 		case "lists":
 			d.lists = src.pairs(val, "policies.lists")
-		case "fail":
-			d.fail = src.pairs(val, "policies.fail")
+		case budgetFail:
+			d.fail = val
 		case "tests":
 			d.tests = src.items(val, "policies.tests")
 		case "on_test_failure":
@@ -402,22 +402,23 @@ func (l *loader) location() *time.Location {
 	return loc
 }
 
-// failClosed reads the switches that turn a failure answer into a refusal.
-func (l *loader) failClosed() map[string]bool {
-	out := map[string]bool{}
+// budgetFail switches what a budget rule that cannot be evaluated means.
+const budgetFail = "budget.fail"
+
+// budgetFailsClosed reads that switch: open lets the request pass with an
+// alert, closed refuses it.
+func (l *loader) budgetFailsClosed() bool {
+	closed := false
 	for _, d := range l.layers {
-		for _, p := range d.fail {
-			switch {
-			case p.key.Value != "budget":
-				d.src.report(p.key, Error, where{}, "policies.fail.%s: only budget can be switched", p.key.Value)
-			case p.value.Value != "open" && p.value.Value != "closed":
-				d.src.report(p.value, Error, where{}, "policies.fail.%s must be open or closed", p.key.Value)
-			default:
-				out[p.key.Value] = p.value.Value == "closed"
-			}
+		switch n := d.fail; {
+		case n == nil:
+		case n.Kind != yaml.ScalarNode || n.Value != "open" && n.Value != "closed":
+			d.src.report(n, Error, where{}, "policies.%s must be open or closed", budgetFail)
+		default:
+			closed = n.Value == "closed"
 		}
 	}
-	return out
+	return closed
 }
 
 func (l *loader) hash() string {

@@ -14,7 +14,7 @@ type Set struct {
 	hash        string
 	location    *time.Location
 	efforts     map[string]int
-	failClosed  map[string]bool
+	failClosed  bool // of budget rules
 	expressions *expressions
 	unknown     unknownFacts
 

@@ -138,6 +138,8 @@ type BudgetCheck struct {
 	// Action is what Deny means: deny, downgrade or warn.
 	Action      string `json:"action"`
 	DowngradeTo string `json:"downgrade_to,omitempty"`
+	// Hard tells that a stream ends when it would use more than Limit.
+	Hard bool `json:"hard,omitempty"`
 }
 
 // BudgetVerdict is the strictest answer of all budget rules.

@@ -56,6 +56,7 @@ type Call struct {
 
 	Doc      *doc.Doc
 	Req      *policy.Req
+	Guard    *policy.Guard                       // what the input guard found; nil = nobody asked it
 	HasInput bool                                // the body carries a conversation
 	Hub      func(context.Context) (*Hub, error) // the hub document, made at the first call
 

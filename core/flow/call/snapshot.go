@@ -29,15 +29,12 @@ type Snapshot struct {
 type Wants struct {
 	Texts, ToolNames, Meta, Headers, Body bool
 	Stats, Spend, KeyCounters, Session    bool
+	Guard                                 bool
 }
 
-// NewSnapshot binds what was loaded together. cfg may be nil: then it follows
-// from the file.
-func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog, cfg *policy.Cfg) (*Snapshot, error) {
-	s := &Snapshot{Config: conf, Policy: set, Catalog: cat, Cfg: cfg, profiles: make(map[string]*host.Profile)}
-	if s.Cfg == nil {
-		s.Cfg = Settings(conf.File)
-	}
+// NewSnapshot binds what was loaded together.
+func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog) (*Snapshot, error) {
+	s := &Snapshot{Config: conf, Policy: set, Catalog: cat, Cfg: Settings(conf.File), profiles: make(map[string]*host.Profile)}
 	for _, p := range conf.File.Server.TrustedProxies {
 		prefix, err := parsePrefix(p)
 		if err != nil {
@@ -55,21 +52,6 @@ func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog, c
 
 // Profile returns the executor profile of a provider.
 func (s *Snapshot) Profile(provider string) *host.Profile { return s.profiles[provider] }
-
-// Settings returns what preset rules read as cfg.*, from the file.
-func Settings(f *config.File) *policy.Cfg {
-	cfg := policy.NewCfg()
-	r := f.Routing
-	if r.Strategy != "" {
-		cfg.Strategy = r.Strategy
-	}
-	if r.StickyLimit > 0 {
-		cfg.StickyLimit = r.StickyLimit
-	}
-	cfg.MaxRetries = r.MaxRetries
-	cfg.RetryDelayMS = int(r.RetryDelay.Milliseconds())
-	return cfg
-}
 
 func wantsOf(set *policy.Set) Wants {
 	any := func(paths ...string) bool {
@@ -92,6 +74,7 @@ func wantsOf(set *policy.Set) Wants {
 		KeyCounters: any("key.inflight", "key.spend_day", "key.spend_week", "key.spend_month", "key.spend_total", "key.reserved_usd",
 			"key.requests_minute", "key.requests_day", "key.tokens_minute", "key.tokens_day"),
 		Session: any("req.session", "account.bound"),
+		Guard:   any("guard"),
 	}
 }
 

@@ -16,6 +16,8 @@ func (r *reader) claudeMember(key, raw []byte) {
 			r.tool(name)
 			return true
 		})
+	case "tool_choice":
+		r.forced(doc.Get(raw, "name"))
 	case "max_tokens":
 		r.int("max_tokens", raw, &req.MaxTokens)
 	case "temperature":

@@ -2,6 +2,7 @@ package canonicalize
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -236,6 +237,17 @@ func (r *reader) tool(nameOf ...[]byte) {
 	r.req.Tools++
 	if r.want.Tools && len(nameOf) > 0 {
 		r.req.ToolNames = append(r.req.ToolNames, r.str(nameOf[0], maxText))
+	}
+}
+
+// forced notes a tool that the client insists on, which need not be among those
+// it offers.
+func (r *reader) forced(name []byte, ok bool) {
+	if !ok || !r.want.Tools || kind(name) != 's' {
+		return
+	}
+	if s := r.str(name, maxText); !slices.Contains(r.req.ToolNames, s) {
+		r.req.ToolNames = append(r.req.ToolNames, s)
 	}
 }
 

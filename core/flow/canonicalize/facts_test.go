@@ -21,6 +21,24 @@ func facts(t testing.TB, dialect, body string) (*policy.Req, *fault.Error) {
 	return req, bad
 }
 
+// TestForcedTools: a tool that a client insists on counts among the names.
+func TestForcedTools(t *testing.T) {
+	for body, dialect := range map[string]string{
+		`{"messages":[],"functions":[{"name":"f"}],"function_call":{"name":"g"}}`:                                                                              "openai",
+		`{"messages":[],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}}`:                      "openai",
+		`{"messages":[],"tools":[{"name":"f"}],"tool_choice":{"type":"tool","name":"g"}}`:                                                                      "claude",
+		`{"input":"x","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"g"}}`:                                                  "openai-responses",
+		`{"contents":[],"tools":[{"functionDeclarations":[{"name":"f"}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}}`: "gemini",
+	} {
+		req, bad := facts(t, dialect, body)
+		require.Nil(t, bad)
+		require.Equal(t, []string{"f", "g"}, req.ToolNames, body)
+		require.Equal(t, 1, req.Tools, body)
+	}
+	req, _ := facts(t, "openai", `{"messages":[],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"auto"}`)
+	require.Equal(t, []string{"f"}, req.ToolNames)
+}
+
 func TestFactsOfEachDialect(t *testing.T) {
 	bodies := map[string]string{
 		"openai": `{"model":"m","max_completion_tokens":50,"temperature":0,"top_p":0.5,"n":2,"reasoning_effort":"high","user":"u1",

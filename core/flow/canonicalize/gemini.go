@@ -41,6 +41,11 @@ func (r *reader) geminiMember(key, raw []byte) {
 			})
 			return true
 		})
+	case "toolConfig", "tool_config":
+		for _, at := range [][2]string{{"functionCallingConfig", "allowedFunctionNames"}, {"function_calling_config", "allowed_function_names"}} {
+			names, _ := doc.Get(raw, at[0], at[1])
+			doc.Each(names, func(_ int, name []byte) bool { r.forced(name, true); return true })
+		}
 	case "generationConfig", "generation_config":
 		doc.Scan(raw, func(key, raw []byte) bool {
 			if !isNull(raw) {

@@ -14,6 +14,16 @@ func (r *reader) openaiMember(key, raw []byte) {
 			r.tool(name)
 			return true
 		})
+	case "functions":
+		r.each("functions", raw, func(_ int, f []byte) bool {
+			name, _ := doc.Get(f, "name")
+			r.tool(name)
+			return true
+		})
+	case "tool_choice":
+		r.forced(doc.Get(raw, "function", "name"))
+	case "function_call":
+		r.forced(doc.Get(raw, "name"))
 	case "max_tokens", "max_completion_tokens":
 		r.int(string(key), raw, &req.MaxTokens)
 	case "temperature":

@@ -32,6 +32,10 @@ func (s *Stage) Run(c *call.Call) {
 		return
 	}
 	c.Doc = d
+	if s.inspect(c); c.Err != nil {
+		return
+	}
+	d = c.Doc
 	if bad := envelope(c); bad != nil {
 		c.Fail(bad)
 		return

@@ -146,6 +146,9 @@ func (s *Stage) keyFacts(c *call.Call, k *account.Key) *policy.Key {
 // holds the key to its own limits.
 func (s *Stage) gate(c *call.Call) {
 	set, env := c.Snapshot.Policy, &c.Env.GateEnv
+	if c.Guard != nil {
+		env.Guard, c.Record.Guard = c.Guard, c.Guard
+	}
 	asked := *c.Req // rules change the one of the call
 	asked.Tags = slices.Clone(asked.Tags)
 	c.Record.Req = &asked

@@ -49,7 +49,7 @@ func (s *Stage) resolve(c *call.Call) error {
 		name = c.Provider + "/" + name
 	}
 	res, err := c.Snapshot.Catalog.Resolve(catalog.Query{Model: name, Active: s.Pool.Active})
-	c.Env.Cfg = c.Snapshot.Cfg
+	c.Env.Cfg = c.Settings()
 	c.Record.Cfg = c.Env.Cfg
 	if err != nil {
 		c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Missing: true})
@@ -62,7 +62,7 @@ func (s *Stage) resolve(c *call.Call) error {
 	if combo := res.Combo; combo != nil {
 		c.Env.Combo.Name, c.Env.Combo.Strategy = combo.Name, combo.Strategy
 		c.Env.Combo.Counter = s.Health.Combos.Counter(combo.Name)
-		cfg := *c.Snapshot.Cfg
+		cfg := *c.Env.Cfg
 		cfg.MaxRetries, cfg.RetryDelayMS = combo.Config.MaxRetries, int(combo.Config.RetryDelay.Milliseconds())
 		c.Env.Cfg, c.Record.Cfg = &cfg, &cfg
 	}
@@ -74,13 +74,14 @@ func (s *Stage) withChain(c *call.Call, res *catalog.Resolution) *catalog.Resolu
 	if res.Combo != nil {
 		return res
 	}
-	chain := c.Snapshot.Catalog.Chain(c.Route, func(t catalog.Target) bool {
+	pattern, chain := c.Snapshot.Catalog.Chain(c.Route, func(t catalog.Target) bool {
 		return slices.ContainsFunc(res.Targets, func(have catalog.Target) bool { return have.ID == t.ID })
 	})
 	if len(chain) == 0 {
 		return res
 	}
 	longer := *res
+	longer.Chain = pattern
 	longer.Targets = slices.Clone(res.Targets)
 	for _, t := range chain {
 		t.Position = len(longer.Targets)

@@ -65,10 +65,12 @@ func (s *Stage) Admit(c *call.Call) {
 func (s *Stage) begin(c *call.Call) {
 	sys := s.Sys()
 	c.Trace = &policy.Trace{}
-	c.Record = &policy.Record{At: c.Began, Req: c.Req, Sys: &sys, Cfg: c.Snapshot.Cfg}
+	c.Record = &policy.Record{At: c.Began, Req: c.Req, Sys: &sys}
 	env := &c.Env
-	env.Req, env.Cfg, env.Sys, env.Facts = c.Req, c.Snapshot.Cfg, &sys, c.Record.Observe(s.facts)
+	env.Req, env.Sys, env.Facts = c.Req, &sys, c.Record.Observe(s.facts)
 	env.Clock = c.Snapshot.Policy.Clock(c.Began)
+	env.Cfg = c.Settings()
+	c.Record.Cfg = env.Cfg
 	env.Key, env.Guard = policy.NewKey(), &policy.Guard{}
 	env.Attempt = &policy.Attempt{N: 1}
 	env.Combo = &policy.Combo{}
