@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +38,8 @@ type BadgerOptions struct {
 	OnError func(error)
 	// Now is the clock of ids; nil = time.Now.
 	Now func() time.Time
+	// Free tells how many bytes of disk are left; nil asks the file system.
+	Free func() (int64, error)
 }
 
 type badgerStore struct {
@@ -49,13 +52,17 @@ type badgerStore struct {
 	closed   atomic.Bool
 	quit     chan struct{}
 	gc       sync.WaitGroup
+
+	free, freeAt             atomic.Int64
+	gcRuns, gcFailed, lastGC atomic.Int64
+	refused                  atomic.Int64
 }
 
 // OpenBadger opens or creates the embedded engine in dir. Everything on disk,
 // keys and values, is encrypted with AES under key (32 bytes).
 //
-// Errors: ErrWrongKey, *LockedError, ErrReadOnly, *VersionError, or the
-// engine's own for damaged data.
+// Errors: ErrWrongKey, *LockedError, ErrReadOnly, ErrDiskFull, *VersionError, or
+// ErrDamaged.
 func OpenBadger(dir string, key []byte, opt BadgerOptions) (Store, error) {
 	if len(key) != 32 {
 		return nil, fmt.Errorf("state: the storage key has %d bytes, want 32", len(key))
@@ -77,14 +84,20 @@ func OpenBadger(dir string, key []byte, opt BadgerOptions) (Store, error) {
 		WithNumCompactors(2).
 		WithNumGoroutines(2).
 		WithCompression(options.Snappy).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithVerifyValueChecksum(true).
 		WithCompactL0OnClose(false)
-	db, err := badger.Open(o)
+	if opt.Free == nil {
+		opt.Free = func() (int64, error) { return freeSpace(dir) }
+	}
+	db, err := openGuarded(o)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
 	s := &badgerStore{db: db, opt: opt, ids: NewIDSource(opt.Now), seed: maphash.MakeSeed(), quit: make(chan struct{})}
+	s.free.Store(math.MaxInt64)
 	if err := checkVersion(context.Background(), s, opt.ReadOnly); err != nil {
-		db.Close()
+		_ = guard(db.Close) // the first error tells why
 		return nil, err
 	}
 	if !opt.ReadOnly {
@@ -93,16 +106,32 @@ func OpenBadger(dir string, key []byte, opt BadgerOptions) (Store, error) {
 	return s, nil
 }
 
+// openGuarded opens the engine. Damaged files make it panic as well as fail.
+func openGuarded(o badger.Options) (db *badger.DB, err error) {
+	if err := checkTables(o.Dir); err != nil {
+		return nil, err
+	}
+	err = guard(func() (err error) {
+		db, err = badger.Open(o)
+		return err
+	})
+	return db, err
+}
+
 func openError(dir string, err error) error {
 	switch text := err.Error(); {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch), errors.Is(err, badger.ErrInvalidEncryptionKey):
 		return fmt.Errorf("%w (%s): set OMNIROUTE_STORAGE_KEY to the key it was written with, or bring back secrets.json", ErrWrongKey, dir)
 	case strings.Contains(text, "Another process is using this Badger database"):
 		return &LockedError{Dir: dir}
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, errReadOnlyFS):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, errReadOnlyFS), strings.Contains(text, "permission denied"):
 		return fmt.Errorf("%w: %s: %w", ErrReadOnly, dir, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %s: %w", ErrDiskFull, dir, err)
+	case errors.Is(err, ErrDamaged):
+		return fmt.Errorf("%w in %s: see `omniroute doctor`, or restore a backup", err, dir)
 	default:
-		return fmt.Errorf("state: cannot open the data in %s: %w", dir, err)
+		return fmt.Errorf("%w: the files in %s cannot be opened: %w; see `omniroute doctor`, or restore a backup", ErrDamaged, dir, err)
 	}
 }
 
@@ -116,15 +145,8 @@ func (s *badgerStore) collect() {
 			return
 		case <-tick.C:
 		}
-		for {
-			err := s.db.RunValueLogGC(gcRatio)
-			if err == nil {
-				continue // there may be more
-			}
-			if !errors.Is(err, badger.ErrNoRewrite) && !errors.Is(err, badger.ErrRejected) {
-				s.opt.OnError(fmt.Errorf("state: value log: %w", err))
-			}
-			break
+		if err := s.freeValues(context.Background(), gcRatio); err != nil {
+			s.opt.OnError(fmt.Errorf("state: value log: %w", err))
 		}
 	}
 }
@@ -166,13 +188,23 @@ func (s *badgerStore) Get(ctx context.Context, key string) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		value, err = item.ValueCopy(nil)
+		value, err = valueOf(item)
 		return err
 	})
 	if err != nil {
 		return nil, fail(err)
 	}
-	return nonNil(value), nil
+	return value, nil
+}
+
+// valueOf copies a value. The engine gives nothing, and no error, for one that it
+// cannot read any more.
+func valueOf(item *badger.Item) ([]byte, error) {
+	value, err := item.ValueCopy(nil)
+	if err == nil && len(value) == 0 && item.ValueSize() >= inlineValue/2 {
+		err = fmt.Errorf("%w: the value of %q cannot be read", ErrDamaged, item.Key())
+	}
+	return nonNil(value), err
 }
 
 func (s *badgerStore) Scan(ctx context.Context, q Query, fn func(Entry) error) error {
@@ -197,11 +229,11 @@ func (s *badgerStore) Scan(ctx context.Context, q Query, fn func(Entry) error) e
 				e.Expires = time.Unix(int64(at), 0)
 			}
 			if !q.KeysOnly {
-				value, err := item.ValueCopy(nil)
+				value, err := valueOf(item)
 				if err != nil {
 					return err
 				}
-				e.Value = nonNil(value)
+				e.Value = value
 			}
 			if err := fn(e); err != nil {
 				return err
@@ -251,6 +283,9 @@ func (s *badgerStore) Apply(ctx context.Context, b *Batch) error {
 		return ErrReadOnly
 	}
 	if err := checkOps(b.ops); err != nil {
+		return err
+	}
+	if err := s.room(b.ops...); err != nil {
 		return err
 	}
 	defer s.lockCounters(b.ops)()
@@ -318,8 +353,7 @@ func readTxn(txn *badger.Txn, key string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	value, err := item.ValueCopy(nil)
-	return nonNil(value), err
+	return valueOf(item)
 }
 
 func entry(key string, value []byte, ttl time.Duration) *badger.Entry {
@@ -342,7 +376,7 @@ func (s *badgerStore) CompareAndSwap(ctx context.Context, key string, old, value
 	if value == nil {
 		o.kind = opDelete
 	}
-	if err := checkOps([]op{o}); err != nil {
+	if err := errors.Join(checkOps([]op{o}), s.room(o)); err != nil {
 		return false, err
 	}
 	lock := &s.counters[s.shard(key)]
@@ -376,7 +410,7 @@ func (s *badgerStore) Add(ctx context.Context, key string, delta int64, ttl time
 		return 0, ErrReadOnly
 	}
 	o := op{kind: opAdd, key: key, delta: delta, ttl: ttl}
-	if err := checkOps([]op{o}); err != nil {
+	if err := errors.Join(checkOps([]op{o}), s.room(o)); err != nil {
 		return 0, err
 	}
 	lock := &s.counters[s.shard(key)]

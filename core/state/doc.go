@@ -27,7 +27,7 @@
 // layout can be written beside it while it is being migrated:
 //
 //	1/meta/version                   version of the data
-//	1/meta/log-bytes                 size of the request log, about
+//	1/meta/ledger                    layout of what is derived from the request log
 //	1/key/<id>                       client key
 //	1/keyuse/<id>                    when a client key was last used
 //	1/acct/<id>                      provider account with its credential
@@ -36,11 +36,16 @@
 //	1/d/mlock/<account>/<model>      model lock
 //	1/d/quota/<account>              quota left
 //	1/d/ctr/<scope>/<tier>/<bucket>  spend, requests and tokens of a bucket
-//	1/d/rsv/<request>                budget reservation
+//	1/d/rsv/<id>                     budget reservation
 //	1/u/<time-id>                    usage and request log row
 //	1/ut/<time-id>                   stored trace of a request
 //	1/ui/<request-id>                request id -> time-id
+//	1/ux/<field>/<value>/<time-id>   rows by what lists are filtered by
+//	1/uw/<field>/<value>             values that occur
+//	1/um/<hour>                      rows of an hour and their bytes
+//	1/ur/<tier>/<bucket>/<tuple>     usage rolled up
+//	1/a/<time-id>                    audit row
 //
-// Lockouts (d/lock), breakers (d/brk), learnt limits (d/lim), audit rows (a) and
-// cached responses (c) have their names reserved.
+// Lockouts (d/lock), breakers (d/brk), learnt limits (d/lim) and cached responses
+// (c) have their names reserved.
 package state

@@ -8,11 +8,14 @@ import (
 )
 
 // Version is the version of the data this release writes.
-const Version = 1
+const Version = 2
 
 // migrations[v] turns data of version v into version v+1. Each runs to its end
 // before the version is raised, so it must bear being run twice.
-var migrations = map[int]func(context.Context, Store) error{}
+var migrations = map[int]func(context.Context, Store) error{
+	// The size of the request log is kept by the hour now.
+	1: func(ctx context.Context, s Store) error { return s.Delete(ctx, Key("meta", "log-bytes")) },
+}
 
 // checkVersion marks new data with Version, brings older data up to it and
 // refuses newer data.

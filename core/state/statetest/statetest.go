@@ -43,6 +43,10 @@ func Run(t *testing.T, open Open) {
 		{"Changes", changes},
 		{"SlowSubscriber", slowSubscriber},
 		{"Limits", limits},
+		{"BatchBounds", batchBounds},
+		{"ScanByPieces", scanByPieces},
+		{"ConcurrentBatches", concurrentBatches},
+		{"SwapWithTTL", swapWithTTL},
 		{"Context", cancelled},
 		{"Closed", closed},
 	} {
@@ -360,6 +364,111 @@ func limits(t *testing.T, s state.Store) {
 	require.ErrorIs(t, s.Put(ctx, "", []byte("x"), 0), state.ErrTooLarge)
 	require.ErrorIs(t, s.Put(ctx, string(make([]byte, state.MaxKey+1)), []byte("x"), 0), state.ErrTooLarge)
 	require.ErrorIs(t, s.Put(ctx, "1/x", make([]byte, state.MaxValue+1), 0), state.ErrTooLarge)
+}
+
+// What the contract promises to take, it takes: in one batch, whole.
+func batchBounds(t *testing.T, s state.Store) {
+	var b state.Batch
+	for i := range state.MaxBatchOps {
+		b.Put(fmt.Sprintf("1/many/%05d", i), []byte("x"), 0)
+	}
+	require.True(t, b.Full())
+	require.NoError(t, s.Apply(t.Context(), &b))
+	require.Len(t, all(t, s, state.Query{Prefix: "1/many/", KeysOnly: true}), state.MaxBatchOps)
+	b.Reset()
+	require.False(t, b.Full())
+	value := make([]byte, state.MaxInline)
+	for n := 0; n+state.MaxInline+16 <= state.MaxBatchBytes; n += state.MaxInline + 16 {
+		b.Put(fmt.Sprintf("1/large/%08d", n), value, time.Hour)
+	}
+	require.True(t, b.Full())
+	require.NoError(t, s.Apply(t.Context(), &b))
+	require.Len(t, all(t, s, state.Query{Prefix: "1/large/", KeysOnly: true}), b.Len())
+	b.Reset()
+	for i := range 8 {
+		b.Put(fmt.Sprintf("1/huge/%d", i), make([]byte, state.MaxValue/8), 0)
+	}
+	require.NoError(t, s.Apply(t.Context(), &b), "of a large value only a part counts")
+}
+
+// Reading a range in pieces, each after the last key of the one before, gives
+// what one scan gives.
+func scanByPieces(t *testing.T, s state.Store) {
+	var want []string
+	for i := range 100 {
+		k := fmt.Sprintf("1/p/%03d", i)
+		want = append(want, k)
+		require.NoError(t, s.Put(t.Context(), k, []byte{byte(i)}, 0))
+	}
+	for _, reverse := range []bool{false, true} {
+		var got []string
+		for q := (state.Query{Prefix: "1/p/", Limit: 7, Reverse: reverse}); ; {
+			piece := all(t, s, q)
+			for _, e := range piece {
+				got = append(got, e.Key)
+			}
+			if len(piece) < q.Limit {
+				break
+			}
+			q.After = piece[len(piece)-1].Key
+		}
+		if reverse {
+			slices.Reverse(got)
+		}
+		require.Equal(t, want, got)
+	}
+}
+
+// Batches of several writers never mix.
+func concurrentBatches(t *testing.T, s state.Store) {
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 25 {
+				b := state.Batch{Durable: i%5 == 0}
+				for k := range 5 {
+					b.Put(fmt.Sprintf("1/mix/%d", k), []byte{byte(g), byte(i)}, 0)
+				}
+				if err := s.Apply(t.Context(), &b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			var first []byte
+			_ = s.Scan(t.Context(), state.Query{Prefix: "1/mix/"}, func(e state.Entry) error {
+				if first == nil {
+					first = e.Value
+				}
+				if string(first) != string(e.Value) {
+					t.Error("half a batch was seen")
+				}
+				return nil
+			})
+		}
+	}()
+	wg.Wait()
+	<-done
+}
+
+// A swap sets the ttl, too; expired values compare as missing.
+func swapWithTTL(t *testing.T, s state.Store) {
+	ctx := t.Context()
+	ok, err := s.CompareAndSwap(ctx, "1/lease", nil, []byte("a"), time.Second)
+	require.NoError(t, err)
+	require.True(t, ok)
+	ok, err = s.CompareAndSwap(ctx, "1/lease", nil, []byte("b"), time.Second)
+	require.NoError(t, err)
+	require.False(t, ok, "held")
+	require.Eventually(t, func() bool {
+		ok, err := s.CompareAndSwap(ctx, "1/lease", nil, []byte("b"), 0)
+		return err == nil && ok
+	}, 5*time.Second, 20*time.Millisecond, "the lease ran out")
+	require.True(t, all(t, s, state.Query{Prefix: "1/lease"})[0].Expires.IsZero())
 }
 
 func cancelled(t *testing.T, s state.Store) {
