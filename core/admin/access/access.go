@@ -63,7 +63,8 @@ type Options struct {
 	// OnError is told of writes that failed beside a request; nil drops them.
 	OnError func(error)
 
-	cost cost // of password hashes; zero = usualCost
+	// Cost of password hashes; zero = 64 MiB and 3 passes. Less is for tests.
+	Cost Cost
 }
 
 // Client describes who knocks.
@@ -155,8 +156,8 @@ func Open(ctx context.Context, store state.Store, opt Options) (*Service, error)
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if opt.cost == (cost{}) {
-		s.opt.cost = usualCost
+	if opt.Cost == (Cost{}) {
+		s.opt.Cost = usualCost
 	}
 	data, err := store.Get(ctx, keyLogin)
 	switch {
@@ -277,7 +278,7 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer func() { <-s.slots }()
-	return s.opt.cost.hash(password)
+	return s.opt.Cost.hash(password)
 }
 
 func (s *Service) slot(ctx context.Context) error {
@@ -310,7 +311,7 @@ func (s *Service) Setup(ctx context.Context, token, password string, local bool,
 	if s.HasPassword() {
 		return "", nil, fault.New(fault.Conflict, "A password has been set already; log in with it")
 	}
-	if !local && !s.isSetup(token) {
+	if !local && !s.IsSetup(token) {
 		s.opt.Lockout.Failed(c.IP, EventSetup)
 		return "", nil, fault.New(fault.InvalidKey, "The setup link is wrong, was used, or has expired; restart the gateway for a new one")
 	}
@@ -323,8 +324,8 @@ func (s *Service) Setup(ctx context.Context, token, password string, local bool,
 	return s.open(ctx, c)
 }
 
-// isSetup tells whether token is the valid setup token.
-func (s *Service) isSetup(token string) bool {
+// IsSetup tells whether token is the valid setup token.
+func (s *Service) IsSetup(token string) bool {
 	sum := sha256.Sum256([]byte(token))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -360,12 +361,12 @@ func (s *Service) check(ctx context.Context, password string, c Client) error {
 	s.mu.Unlock()
 	missing := hashed == ""
 	if missing {
-		hashed = s.opt.cost.decoy()
+		hashed = s.opt.Cost.decoy()
 	}
 	if err := s.slot(ctx); err != nil {
 		return err
 	}
-	ok, stale, err := s.opt.cost.matches(hashed, password)
+	ok, stale, err := s.opt.Cost.matches(hashed, password)
 	<-s.slots
 	switch {
 	case err != nil:

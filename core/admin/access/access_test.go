@@ -54,7 +54,7 @@ const good = "correct horse battery"
 func open(t *testing.T, store state.Store, c *clock, initial string) *Service {
 	t.Helper()
 	s, err := Open(t.Context(), store, Options{
-		Secret: []byte("0123456789abcdef0123456789abcdef"), InitialPassword: initial, Now: c.now, cost: cost{memory: 64, passes: 1},
+		Secret: []byte("0123456789abcdef0123456789abcdef"), InitialPassword: initial, Now: c.now, Cost: Cost{Memory: 64, Passes: 1},
 		Lockout: &counting{limit: 5, fails: map[string]int{}},
 	})
 	require.NoError(t, err)

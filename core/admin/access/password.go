@@ -15,14 +15,14 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 )
 
-// cost of a password hash.
-type cost struct {
-	memory uint32 // KiB
-	passes uint32
+// Cost of a password hash.
+type Cost struct {
+	Memory uint32 // KiB
+	Passes uint32
 }
 
 // usualCost is what an attacker has to pay for every guess.
-var usualCost = cost{memory: 64 << 10, passes: 3}
+var usualCost = Cost{Memory: 64 << 10, Passes: 3}
 
 // Sizes of a password hash.
 const (
@@ -62,27 +62,27 @@ func checkNew(password string) error {
 }
 
 // hash returns the PHC string of a password.
-func (c cost) hash(password string) (string, error) {
+func (c Cost) hash(password string) (string, error) {
 	salt := make([]byte, hashSalt)
 	if _, err := rand.Read(salt); err != nil {
 		return "", err
 	}
-	sum := argon2.IDKey([]byte(password), salt, c.passes, c.memory, hashLanes, hashSize)
+	sum := argon2.IDKey([]byte(password), salt, c.Passes, c.Memory, hashLanes, hashSize)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, hashLanes,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, hashLanes,
 		b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
 }
 
 var errHash = errors.New("access: the stored password hash cannot be read")
 
 // decoy is a hash no password has, to be compared with when there is none, so that the answer takes as long.
-func (c cost) decoy() string {
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, hashLanes,
+func (c Cost) decoy() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, hashLanes,
 		strings.Repeat("A", 22), strings.Repeat("A", 43))
 }
 
 // matches compares a password with its hash. stale asks for a new hash: the old one is of another kind or cost.
-func (c cost) matches(hashed, password string) (ok, stale bool, err error) {
+func (c Cost) matches(hashed, password string) (ok, stale bool, err error) {
 	if strings.HasPrefix(hashed, "$2") {
 		err := bcrypt.CompareHashAndPassword([]byte(hashed), []byte(password))
 		if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) || errors.Is(err, bcrypt.ErrPasswordTooLong) {
@@ -112,5 +112,5 @@ func (c cost) matches(hashed, password string) (ok, stale bool, err error) {
 		return false, false, errHash
 	}
 	got := argon2.IDKey([]byte(password), salt, passes, memory, lanes, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1, memory != c.memory || passes != c.passes || len(want) != hashSize, nil
+	return subtle.ConstantTimeCompare(got, want) == 1, memory != c.Memory || passes != c.Passes || len(want) != hashSize, nil
 }
