@@ -373,10 +373,7 @@ func (l *Lease) Succeed() {
 	if m.epoch != l.epoch {
 		return
 	}
-	if _, locked := m.locks[l.model]; locked {
-		delete(m.locks, l.model)
-		l.pool.writeLock(m.info.ID, l.model, nil)
-	}
+	l.unlockModel()
 	m.probing = time.Time{}
 	if m.cond.failing() {
 		m.cond.heal()
@@ -487,6 +484,23 @@ func (l *Lease) lockModel(pen *Penalty, now time.Time) (time.Duration, bool) {
 	m.note(pen, now)
 	l.pool.writeLock(m.info.ID, l.model, lock)
 	return pen.Cooldown, true
+}
+
+// unlockModel ends the lock of a model that has served. Its level goes down by
+// one step only: a model that fails every other time shall not start afresh.
+func (l *Lease) unlockModel() {
+	m := l.m
+	lock := m.locks[l.model]
+	switch {
+	case lock == nil:
+	case lock.Level <= 1:
+		delete(m.locks, l.model)
+		l.pool.writeLock(m.info.ID, l.model, nil)
+	default:
+		left := &modelLock{Until: l.pool.opt.Now(), Level: lock.Level - 1, Reason: lock.Reason}
+		m.locks[l.model] = left
+		l.pool.writeLock(m.info.ID, l.model, left)
+	}
 }
 
 // note keeps what the operator wants to see of a failure.

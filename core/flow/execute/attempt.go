@@ -259,8 +259,15 @@ func (a *attempt) limits() *fault.Error {
 	return nil
 }
 
-// limiter is the scope of what responses teach about the account.
-func (a *attempt) limiter() string { return "account:" + a.lease.Account().ID }
+// limiter is the scope of what responses teach: the account, or one model of it
+// where quotas are per model.
+func (a *attempt) limiter() string {
+	scope := "account:" + a.lease.Account().ID
+	if a.t.Profile.QuotaScope == "model" {
+		scope += ":" + a.t.Model.ID
+	}
+	return scope
+}
 
 // limitOf turns the "no rule spoke" of a verdict into "no limit".
 func limitOf(n int) int { return max(n, 0) }
@@ -343,11 +350,11 @@ func (a *attempt) penalise(e *fault.Error, d policy.Decision) {
 }
 
 // ourOwn reports whether the gateway itself refused: a limiter, a translation, a
-// missing plugin, a client that left.
+// missing plugin, a client that left, a proxy of ours that is down.
 func ourOwn(e *fault.Error) bool {
 	switch e.Code {
 	case fault.RateLimited, fault.ClientClosed, fault.InvalidBody, fault.MissingField, fault.ContextTooLong,
-		fault.ProviderUnknown, fault.Internal, fault.CircuitOpen:
+		fault.ProviderUnknown, fault.Internal, fault.CircuitOpen, fault.ProxyFailed, fault.ProxyTimeout:
 		return true
 	}
 	return e.Reason == fault.ReasonAborted

@@ -14,7 +14,11 @@ import (
 // response head, and notes how much quota the account has left.
 func (a *attempt) learn() {
 	a.quota()
-	hdr, any := rateHeaders(a.resp.Status, a.resp.Get, a.l.s.Now())
+	now := a.l.s.Now()
+	if t := tokenWindow(a.resp.Get, now); t != nil {
+		a.l.s.Health.Limits.Learn(a.limiter(), health.Learned{Gap: -1, Reservoir: -1, Tokens: t})
+	}
+	hdr, any := rateHeaders(a.resp.Status, a.resp.Get, now)
 	if !any {
 		return
 	}
@@ -68,6 +72,33 @@ func rateHeaders(status int, get func(string) string, now time.Time) (h *policy.
 		h.OverLimit, any = strings.ToLower(over), true
 	}
 	return h, any || status == 429
+}
+
+// tokenWindow reads how many tokens are left and when all of them are back; nil
+// when the fields tell nothing of use. Of several counts the scarcest holds.
+func tokenWindow(get func(string) string, now time.Time) *health.TokenWindow {
+	var out *health.TokenWindow
+	for _, n := range [...][3]string{
+		{"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"},
+		{"anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"},
+		{"anthropic-ratelimit-input-tokens-limit", "anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"},
+	} {
+		limit, err1 := strconv.ParseInt(strings.TrimSpace(get(n[0])), 10, 64)
+		left, err2 := strconv.ParseInt(strings.TrimSpace(get(n[1])), 10, 64)
+		if err1 != nil || err2 != nil || limit <= 0 || left < 0 {
+			continue
+		}
+		t := &health.TokenWindow{Limit: limit, Remaining: left}
+		if s := get(n[2]); s != "" {
+			if d, ok := fault.ParseDuration(s, now); ok {
+				t.Reset = max(d, 0)
+			}
+		}
+		if out == nil || t.Remaining*out.Limit < out.Remaining*t.Limit {
+			out = t
+		}
+	}
+	return out
 }
 
 // quota reads the utilisation that subscriptions report in their responses.

@@ -104,7 +104,7 @@ func (l *loop) gate(t *call.Target) (func(), *fault.Error) {
 	if combo == nil || combo.Config.ConcurrencyPerModel <= 0 {
 		return nil, nil
 	}
-	leave, err := l.s.Health.Gates.Enter(l.c.Ctx, "combo:"+combo.Name+":"+t.ID, combo.Config.ConcurrencyPerModel, combo.Config.QueueTimeout)
+	leave, err := l.s.Health.Gates.Enter(l.c.Ctx, l.gateName(t), combo.Config.ConcurrencyPerModel, combo.Config.QueueTimeout)
 	if err == nil {
 		return leave, nil
 	}
@@ -270,6 +270,7 @@ func (v *visit) account(lease *account.Lease) (next bool) {
 			return false
 		}
 		d := a.fail(failure, false)
+		v.shut(failure, d)
 		v.last = failure
 		l.failures = append(l.failures, failure)
 		switch {
@@ -292,13 +293,34 @@ func (v *visit) account(lease *account.Lease) (next bool) {
 // account and the place in the combo, until its end.
 func (v *visit) streaming() bool { return v.l.c.Answer != nil && v.l.c.Answer.Events != nil }
 
-// admit asks the provider's breaker.
+// admit asks the provider's breaker. The last resort passes one that is open, but
+// not one that another request is trying out: its answer is worth waiting for.
 func (v *visit) admit() (done func(health.Outcome), ok bool) {
 	breakers, name := v.l.s.Health.Breakers, v.t.Provider.ID
-	if done, ok = breakers.Allow(name); !ok && v.force {
+	if done, ok = breakers.Allow(name); !ok && v.force && breakers.View(name).State == health.Open {
 		return breakers.Force(name), true
 	}
 	return done, ok
+}
+
+// gateName is the gate of a target within its combo.
+func (l *loop) gateName(t *call.Target) string {
+	return "combo:" + l.c.Resolution.Combo.Name + ":" + t.ID
+}
+
+// shut lets nobody else into the combo's gate while the target recovers from a
+// passing failure.
+func (v *visit) shut(e *fault.Error, d policy.Decision) {
+	if v.leave == nil || d.CooldownMS <= 0 {
+		return
+	}
+	switch e.Status {
+	case 408, 429, 500, 502, 503, 504:
+		if v.l.s.Pool.Summary(v.t.Provider.ID, v.t.Model.ID).Ready > 0 {
+			return // another account of it may serve
+		}
+		v.l.s.Health.Gates.Shut(v.l.gateName(v.t), millis(d.CooldownMS))
+	}
 }
 
 // wait pauses the loop; false when the client left or waiting has been enough.
@@ -338,7 +360,7 @@ func cancelled(c *call.Call) *fault.Error {
 func (l *loop) verdict() *fault.Error {
 	if len(l.failures) == 0 {
 		if len(l.shut) > 0 {
-			return fault.New(fault.CircuitOpen, "All providers are temporarily unavailable (circuit breakers open)")
+			return l.allShut()
 		}
 		return fault.New(fault.ModelUnavailable, "No target is available for "+l.c.Model)
 	}
@@ -364,6 +386,17 @@ func (l *loop) verdict() *fault.Error {
 	}
 	e.RetryAfter = wait
 	return &e
+}
+
+// allShut is the failure of a call whose every target has an open breaker.
+func (l *loop) allShut() *fault.Error {
+	e := fault.New(fault.CircuitOpen, "All providers are temporarily unavailable (circuit breakers open)")
+	for _, t := range l.shut {
+		if ms := l.s.Health.Breakers.View(t.Provider.ID).RetryAfterMS; e.RetryAfter < 0 || millis(int(ms)) < e.RetryAfter {
+			e.RetryAfter = max(millis(int(ms)), time.Second)
+		}
+	}
+	return e
 }
 
 // noAccount is the failure of a target that has no account to offer.

@@ -3,11 +3,13 @@ package execute
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/health"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/upstream"
@@ -39,22 +41,30 @@ func (a *attempt) send() *fault.Error {
 		req.Redirects = 3
 	}
 	var last *fault.Error
-	for i, u := range filled.URLs {
+	urls := a.healthiest(filled.URLs)
+	for i, u := range urls {
 		req.URL, req.Proxy = u, a.proxy(u)
 		if conf := a.c.Snapshot.Config.File.Upstream; !conf.SOCKS5 && strings.HasPrefix(req.Proxy, "socks5") {
 			return fault.New(fault.Internal, "The account's proxy is a SOCKS5 one, which upstream.socks5 switches off")
 		}
+		report, closed := a.hostBreaker(u, req.Proxy, len(urls))
+		if closed != nil {
+			return closed
+		}
 		resp, err := a.l.s.Upstream.Do(a.c.Ctx, &req)
 		if err != nil {
 			if a.c.Ctx.Err() != nil {
+				report(nil, 0)
 				return cancelled(a.c)
 			}
-			if last = a.blamed(fault.From(err)); last.Class == fault.ClassTransport || last.Clock == upstream.ClockConnect {
+			last = a.blamed(fault.From(err))
+			if report(last, 0); last.Class == fault.ClassTransport || last.Clock == upstream.ClockConnect {
 				continue
 			}
 			return last
 		}
-		if resp.Status == 429 && i+1 < len(filled.URLs) {
+		report(nil, resp.Status)
+		if resp.Status == 429 && i+1 < len(urls) {
 			_ = resp.Close()
 			continue
 		}
@@ -65,6 +75,72 @@ func (a *attempt) send() *fault.Error {
 		last = a.blamed(fault.New(fault.PluginTrap, "The executor planned a request without a URL"))
 	}
 	return last
+}
+
+// healthiest puts the hosts of a provider that are out of order behind the others.
+func (a *attempt) healthiest(urls []string) []string {
+	if len(urls) < 2 {
+		return urls
+	}
+	order := slices.Clone(urls)
+	rank := func(u string) int {
+		if a.l.s.Health.Breakers.View(a.hostName(u)).State == health.Open {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(order, func(x, y string) int { return rank(x) - rank(y) })
+	return order
+}
+
+// hostBreaker takes the breakers of the way to a URL: of the host, if it is one of
+// several, and of the proxy. A provider with a single host has its own breaker,
+// and a proxy that is down is not its fault. The error says that the proxy is
+// left alone for now.
+func (a *attempt) hostBreaker(u, proxy string, hosts int) (report func(e *fault.Error, status int), closed *fault.Error) {
+	breakers := a.l.s.Health.Breakers
+	var host, way func(health.Outcome)
+	if proxy != "" {
+		name := proxyName(proxy)
+		var ok bool
+		if way, ok = breakers.Allow(name); !ok {
+			e := fault.New(fault.ProxyFailed, "The proxy cannot be reached and is tried again later")
+			e.RetryAfter = millis(int(breakers.View(name).RetryAfterMS))
+			return nil, e
+		}
+	}
+	if hosts > 1 {
+		var ok bool
+		if host, ok = breakers.Allow(a.hostName(u)); !ok {
+			host = breakers.Force(a.hostName(u))
+		}
+	}
+	return func(e *fault.Error, status int) {
+		aborted := e == nil && status == 0
+		proxyDown := e != nil && (e.Code == fault.ProxyFailed || e.Code == fault.ProxyTimeout)
+		if way != nil {
+			way(health.Outcome{Success: !proxyDown, Ignored: aborted})
+		}
+		if host != nil {
+			host(health.Outcome{Success: e == nil && status < 500, Ignored: aborted || proxyDown || status >= 400 && status < 500})
+		}
+	}, nil
+}
+
+// proxyName is the breaker of a proxy, without its credentials.
+func proxyName(proxy string) string {
+	if u, err := url.Parse(proxy); err == nil {
+		return "proxy|" + u.Host
+	}
+	return "proxy"
+}
+
+func (a *attempt) hostName(u string) string {
+	host := u
+	if parsed, err := url.Parse(u); err == nil {
+		host = parsed.Host
+	}
+	return a.t.Provider.ID + "|" + host
 }
 
 // finalBody applies the plan's edits and puts the long strings back.
