@@ -13,6 +13,7 @@ import (
 
 	"github.com/omniroute/omniroute/core/cases"
 	"github.com/omniroute/omniroute/core/cases/native"
+	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/jsn"
 )
 
@@ -49,7 +50,11 @@ func newScript(rng *rand.Rand, provider string) script {
 		s.pieces = append(s.pieces, p)
 	}
 	if rng.IntN(4) > 0 {
-		s.pieces = append(s.pieces, piece{kind: "text", text: text()})
+		p := piece{kind: "text", text: text()}
+		if rng.IntN(3) == 0 {
+			p.sig = "VFNJRw" + strconv.Itoa(rng.IntN(9)) // Gemini signs texts, too
+		}
+		s.pieces = append(s.pieces, p)
 	}
 	for i := range rng.IntN(4) {
 		args := []string{`{}`, `{"n":12345678901234567890,"f":0.10}`, `{"s":"a\"b\n","l":[1,{"x":null}]}`}[rng.IntN(3)]
@@ -238,9 +243,12 @@ func renderGemini(rng *rand.Rand, s script) (string, []cases.Event) {
 				chunk(`{"thought":true,"text":""`+sig+`}`, `}]`)
 			}
 		case "text":
-			parts = append(parts, `{"text":`+quote(p.text)+`}`)
+			parts = append(parts, `{"text":`+quote(p.text)+sig+`}`)
 			for _, t := range cut(rng, p.text) {
 				chunk(`{"text":`+quote(t)+`}`, `}]`)
+			}
+			if sig != "" {
+				chunk(`{"text":""`+sig+`}`, `}]`)
 			}
 		case "call":
 			call := `{"functionCall":{"id":"` + p.id + `","name":"f","args":` + p.text + `}` + sig + `}`
@@ -411,6 +419,7 @@ func TestRandomAnswers(t *testing.T) {
 					plain, err := tr.Response(ctx, job)
 					require.NoError(t, err, what)
 					require.Equal(t, settled(t, plain), settled(t, collected), what)
+					require.Equal(t, settled(t, plain), settled(t, spread(t, tr, job, []byte(body))), what+", spread")
 				}
 				live, err := tr.Stream(ctx, job)
 				require.NoError(t, err, what)
@@ -429,6 +438,33 @@ func TestRandomAnswers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// spread makes the events of a stream from a whole answer, as for a provider that does
+// not stream when it is asked to, and collects what the client got.
+func spread(t *testing.T, tr *native.Translator, job cases.Job, body []byte) []byte {
+	t.Helper()
+	byName := map[string]hub.Dialect{}
+	for _, d := range all() {
+		byName[d.Name()] = d
+	}
+	var events []cases.Event
+	keep := func(e hub.Event) {
+		data := bytes.Clone(e.Data)
+		if string(data) == "[DONE]" {
+			data = []byte(`"[DONE]"`)
+		}
+		events = append(events, cases.Event{Name: e.Name, Data: data})
+	}
+	s := hub.NewStream(byName[job.From], byName[job.To], &hub.Ctx{Provider: job.Ctx.Provider, Request: job.Ctx.Request, Stream: true})
+	require.NoError(t, s.FeedBody(body, keep))
+	require.NoError(t, s.End(keep))
+	require.True(t, s.Done())
+	require.Empty(t, cases.CheckGrammar(job.To, events, job.Ctx.Request))
+	back := cases.Job{From: job.To, To: job.To, Events: events, Ctx: cases.Ctx{Provider: job.Ctx.Provider, Collect: true, Request: job.Ctx.Request}}
+	out, err := tr.Collect(context.Background(), back)
+	require.NoError(t, err)
+	return out
 }
 
 // settled is a document as lines, without ids and times that are made up.
@@ -454,5 +490,20 @@ func lines(b *strings.Builder, v cases.Value, path string) {
 	}
 	if len(v.Members) == 0 && len(v.Items) == 0 {
 		b.WriteString(path + " = " + string(bytes.TrimSpace(v.Raw)) + "\n")
+	}
+}
+
+// The signature of a text reaches Gemini clients of the enveloped formats; no other
+// client has a place for it.
+func TestTextSignatures(t *testing.T) {
+	tr := native.New(all()...)
+	body := []byte(`{"response":{"candidates":[{"content":{"role":"model","parts":[{"text":"hi","thoughtSignature":"U0lH"}]},"finishReason":"STOP"}]}}`)
+	for _, from := range []string{"gemini-cli", "antigravity"} {
+		for _, to := range []string{"openai", "openai-responses", "claude", "gemini"} {
+			out, err := tr.Response(context.Background(), cases.Job{From: from, To: to, Body: body})
+			require.NoError(t, err)
+			require.Equal(t, to == "gemini", bytes.Contains(out, []byte(`"text":"hi","thoughtSignature":"U0lH"`)), string(out))
+			require.Equal(t, to == "gemini", bytes.Contains(out, []byte("U0lH")), string(out))
+		}
 	}
 }
