@@ -66,19 +66,20 @@ func TestDamage(t *testing.T) {
 	for _, c := range []struct {
 		name, glob string
 		harm       func(raw []byte) []byte
+		backup     bool // cannot be repaired
 	}{
-		{"table zeroed", "*.sst", func(raw []byte) []byte { return make([]byte, len(raw)) }},
-		{"table cut", "*.sst", func(raw []byte) []byte { return raw[:len(raw)/2] }},
-		{"table flipped", "*.sst", func(raw []byte) []byte { raw[len(raw)/2] ^= 0xff; return raw }},
-		{"manifest garbage", "MANIFEST", func(raw []byte) []byte { return []byte("garbage") }},
-		{"key registry garbage", "KEYREGISTRY", func(raw []byte) []byte { return []byte("garbage") }},
-		{"value log zeroed", "*.vlog", func(raw []byte) []byte { return make([]byte, len(raw)) }},
+		{"table zeroed", "*.sst", func(raw []byte) []byte { return make([]byte, len(raw)) }, false},
+		{"table cut", "*.sst", func(raw []byte) []byte { return raw[:len(raw)/2] }, false},
+		{"table flipped", "*.sst", func(raw []byte) []byte { raw[len(raw)/2] ^= 0xff; return raw }, true},
+		{"manifest garbage", "MANIFEST", func(raw []byte) []byte { return []byte("garbage") }, true},
+		{"key registry garbage", "KEYREGISTRY", func(raw []byte) []byte { return []byte("garbage") }, true},
+		{"value log zeroed", "*.vlog", func(raw []byte) []byte { return make([]byte, len(raw)) }, false},
 		{"value log flipped", "*.vlog", func(raw []byte) []byte {
 			for i := 100; i < len(raw); i += 997 {
 				raw[i] ^= 0xff
 			}
 			return raw
-		}},
+		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := fill(t)
@@ -97,6 +98,22 @@ func TestDamage(t *testing.T) {
 			}
 			require.Error(t, err, "damage is found")
 			require.True(t, errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrWrongKey), "%v", err)
+			aside := filepath.Join(t.TempDir(), "aside")
+			lost, err := state.Salvage(t.Context(), dir, key, aside)
+			if c.backup {
+				require.Error(t, err, "nothing but a backup helps")
+				return
+			}
+			require.NoError(t, err)
+			require.True(t, lost.Any())
+			s = openBadger(t, dir)
+			_, err = s.(state.Maintainer).Verify(t.Context())
+			require.NoError(t, err, "what is left is sound")
+			require.NoError(t, s.Put(t.Context(), "1/new", []byte("x"), 0))
+			require.NoError(t, s.Close())
+			if c.glob == "*.sst" {
+				require.FileExists(t, filepath.Join(aside, lost.Tables[0]))
+			}
 		})
 	}
 	dir := fill(t)
