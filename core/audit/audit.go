@@ -1,0 +1,284 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goccy/go-json"
+
+	"github.com/omniroute/omniroute/core/state"
+)
+
+// Action says what happened; the part before the dot is its area.
+type Action string
+
+// The actions.
+const (
+	ServerStart   Action = "server.start"
+	ServerStop    Action = "server.stop"
+	ConfigReload  Action = "config.reload"
+	KeyCreate     Action = "key.create"
+	KeyRevoke     Action = "key.revoke"
+	AccountAdd    Action = "account.add"
+	AccountRemove Action = "account.remove"
+	BudgetWarn    Action = "budget.warn"
+	BudgetDeny    Action = "budget.deny"
+	LockoutLock   Action = "lockout.lock"
+	ExportData    Action = "export.data"
+	ImportData    Action = "import.data"
+	BackupCreate  Action = "backup.create"
+	BackupRestore Action = "backup.restore"
+	AuditPrune    Action = "audit.prune"
+)
+
+// System is the actor of what the gateway does by itself.
+const System = "system"
+
+// Record is one entry. Secrets must not be put into it.
+type Record struct {
+	ID      string         `json:"id"`
+	Time    time.Time      `json:"time"`
+	Action  Action         `json:"action"`
+	Actor   string         `json:"actor"` // "" = system
+	Target  string         `json:"target,omitempty"`
+	Details map[string]any `json:"details,omitempty"`
+	IP      string         `json:"ip,omitempty"`
+	Request string         `json:"request,omitempty"` // id of the request behind it
+	// Prev is the hash of the record before, Hash that of this one with Prev.
+	Prev string `json:"prev"`
+	Hash string `json:"hash,omitempty"`
+}
+
+// sum is the hash of a record: SHA-256 of its JSON without the hash itself.
+func (r Record) sum() (string, error) {
+	r.Hash = ""
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.Sum256(raw)
+	return hex.EncodeToString(h[:]), nil
+}
+
+const kind = "a"
+
+func tipKey() string    { return state.Key("meta", "audit") }
+func anchorKey() string { return state.Key("meta", "audit-anchor") }
+
+// Options configure a Log.
+type Options struct {
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+	// OnError is told of records that could not be written; nil drops them.
+	OnError func(error)
+}
+
+// Log is safe for concurrent use.
+type Log struct {
+	store state.Store
+	opt   Options
+	ids   *state.IDSource
+
+	mu  sync.Mutex
+	tip string // hash of the last record
+}
+
+// Open reads where the chain ends.
+func Open(ctx context.Context, s state.Store, opt Options) (*Log, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.OnError == nil {
+		opt.OnError = func(error) {}
+	}
+	l := &Log{store: s, opt: opt, ids: state.NewIDSource(opt.Now)}
+	raw, err := s.Get(ctx, tipKey())
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	l.tip = string(raw)
+	return l, nil
+}
+
+// Write appends a record; ID, Time, Prev and Hash are set here. It is on disk when
+// Write returns.
+func (l *Log) Write(ctx context.Context, r Record) {
+	if err := l.write(context.WithoutCancel(ctx), r); err != nil {
+		l.opt.OnError(fmt.Errorf("audit: %s of %q was not recorded: %w", r.Action, r.Target, err))
+	}
+}
+
+func (l *Log) write(ctx context.Context, r Record) error {
+	if r.Actor == "" {
+		r.Actor = System
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.ID, r.Time, r.Prev = l.ids.Next(), l.opt.Now().UTC(), l.tip
+	// Details are hashed in the form in which they will be read.
+	var err error
+	if r.Hash, err = r.sum(); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	b := state.Batch{Durable: true}
+	b.Put(state.Key(kind, r.ID), raw, 0)
+	b.Put(tipKey(), []byte(r.Hash), 0)
+	if err := l.store.Apply(ctx, &b); err != nil {
+		return err
+	}
+	l.tip = r.Hash
+	return nil
+}
+
+// Filter narrows a list; zero fields match everything.
+type Filter struct {
+	Action Action // whole, or an area such as "budget"
+	Actor  string
+	Target string
+	Since  time.Time
+	Limit  int    // 0 = 100, at most 1000
+	Cursor string // from Page.Next
+}
+
+// Page is one page of records, newest first.
+type Page struct {
+	Records []Record `json:"records"`
+	Next    string   `json:"next,omitempty"`
+}
+
+func (f *Filter) match(r *Record) bool {
+	area, _, _ := strings.Cut(string(r.Action), ".")
+	return (f.Action == "" || f.Action == r.Action || string(f.Action) == area) &&
+		(f.Actor == "" || f.Actor == r.Actor) && (f.Target == "" || f.Target == r.Target)
+}
+
+// List reads records, newest first.
+func (l *Log) List(ctx context.Context, f Filter) (Page, error) {
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	f.Limit = min(f.Limit, 1000)
+	prefix := state.Prefix(kind)
+	q := state.Query{Prefix: prefix, Reverse: true}
+	if f.Cursor != "" {
+		if _, ok := state.IDTime(f.Cursor); !ok {
+			return Page{}, fmt.Errorf("audit: %q is not a cursor", f.Cursor)
+		}
+		q.After = prefix + f.Cursor
+	}
+	page := Page{Records: []Record{}}
+	err := l.store.Scan(ctx, q, func(e state.Entry) error {
+		var r Record
+		if json.Unmarshal(e.Value, &r) != nil {
+			return nil // Verify tells
+		}
+		if r.Time.Before(f.Since) {
+			return state.ErrStop
+		}
+		if !f.match(&r) {
+			return nil
+		}
+		if len(page.Records) == f.Limit {
+			page.Next = page.Records[f.Limit-1].ID
+			return state.ErrStop
+		}
+		page.Records = append(page.Records, r)
+		return nil
+	})
+	return page, err
+}
+
+// ErrBroken says that the chain was tampered with or damaged.
+var ErrBroken = errors.New("audit: the chain of records is broken")
+
+// Verify follows the chain from its oldest record to the newest and returns how
+// many there are; ErrBroken names the first that does not fit.
+func Verify(ctx context.Context, s state.Store) (n int, err error) {
+	anchor, err := s.Get(ctx, anchorKey())
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return 0, err
+	}
+	prev := string(anchor)
+	prefix := state.Prefix(kind)
+	err = s.Scan(ctx, state.Query{Prefix: prefix}, func(e state.Entry) error {
+		var r Record
+		if json.Unmarshal(e.Value, &r) != nil {
+			return fmt.Errorf("%w: record %s cannot be read", ErrBroken, e.Key[len(prefix):])
+		}
+		sum, err := r.sum()
+		if err != nil || sum != r.Hash || prefix+r.ID != e.Key {
+			return fmt.Errorf("%w: record %s was changed", ErrBroken, e.Key[len(prefix):])
+		}
+		if r.Prev != prev {
+			return fmt.Errorf("%w: what came before record %s is missing", ErrBroken, r.ID)
+		}
+		prev = r.Hash
+		n++
+		return nil
+	})
+	if err != nil {
+		return n, err
+	}
+	tip, err := s.Get(ctx, tipKey())
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return n, err
+	}
+	if string(tip) != prev {
+		return n, fmt.Errorf("%w: the newest record is missing", ErrBroken)
+	}
+	return n, nil
+}
+
+// Prune removes records older than keep, and records that it did.
+func (l *Log) Prune(ctx context.Context, keep time.Duration) (int, error) {
+	floor := state.IDFloor(l.opt.Now().Add(-keep))
+	prefix := state.Prefix(kind)
+	removed := 0
+	anchor := ""
+	l.mu.Lock()
+	b := state.Batch{Durable: true}
+	flush := func() error {
+		if b.Len() == 0 {
+			return nil
+		}
+		b.Put(anchorKey(), []byte(anchor), 0)
+		err := l.store.Apply(ctx, &b)
+		b.Reset()
+		b.Durable = true
+		return err
+	}
+	err := l.store.Scan(ctx, state.Query{Prefix: prefix}, func(e state.Entry) error {
+		if e.Key[len(prefix):] >= floor {
+			return state.ErrStop
+		}
+		var r Record
+		if err := json.Unmarshal(e.Value, &r); err != nil {
+			return fmt.Errorf("%w: record %s cannot be read", ErrBroken, e.Key[len(prefix):])
+		}
+		b.Delete(e.Key)
+		removed, anchor = removed+1, r.Hash
+		if b.Full() {
+			return flush()
+		}
+		return nil
+	})
+	err = errors.Join(err, flush())
+	l.mu.Unlock()
+	if err != nil {
+		return removed, fmt.Errorf("audit: prune: %w", err)
+	}
+	if removed > 0 {
+		l.Write(ctx, Record{Action: AuditPrune, Details: map[string]any{"removed": removed}})
+	}
+	return removed, nil
+}
