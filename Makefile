@@ -55,7 +55,7 @@ examples: build ## run every example against a gateway of its own
 ##@ Check
 
 .PHONY: test
-test: clean-results lint plugins unit race test-total ## everything that has to pass: format, vet, lint, unit, race, end to end
+test: clean-results lint plugins unit race examples test-total ## everything that has to pass: format, vet, lint, unit, race, end to end, examples
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
@@ -75,7 +75,7 @@ race: plugins ## the concurrent packages under the race detector
 
 .PHONY: test-total
 test-total:
-	@$(COUNT) -total $(RESULTS)/unit $(RESULTS)/race
+	@$(COUNT) -total $(RESULTS)/unit $(RESULTS)/race $(RESULTS)/examples
 
 .PHONY: clean-results
 clean-results:

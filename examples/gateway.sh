@@ -26,7 +26,7 @@ start_gateway() {
 	OMNIROUTE_SERVER__LISTEN=127.0.0.1:0 "$OMNIROUTE" serve --config "${1:-$ROOT/omniroute.yaml}" --data-dir "$DATA" >"$WORK/out$n" 2>"$WORK/log$n" &
 	pid=$!
 	GATEWAYS+=("$pid")
-	for _ in $(seq 600); do
+	for _ in $(seq 1800); do # a first start compiles the plugins
 		URL=$(sed -n 's/^ *Base URL: *\(http[^ ]*\)\/v1$/\1/p' "$WORK/out$n")
 		if [ -n "$URL" ]; then
 			return 0
