@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ const System = "system"
 
 // Record is one entry. Secrets must not be put into it.
 type Record struct {
-	ID      string         `json:"id"`
+	ID      string         `json:"id"` // a number that counts up without gaps
 	Time    time.Time      `json:"time"`
 	Action  Action         `json:"action"`
 	Actor   string         `json:"actor"` // "" = system
@@ -83,11 +84,34 @@ type Options struct {
 type Log struct {
 	store state.Store
 	opt   Options
-	ids   *state.IDSource
 
 	mu  sync.Mutex
-	tip string // hash of the last record
+	tip tip
 }
+
+// tip is the end of the chain: how many records were written, and the hash of the
+// last.
+type tip struct {
+	N    int64  `json:"n"`
+	Hash string `json:"hash"`
+}
+
+func readTip(ctx context.Context, s state.Store) (t tip, err error) {
+	raw, err := s.Get(ctx, tipKey())
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		return t, nil
+	case err != nil:
+		return t, err
+	}
+	if err := json.Unmarshal(raw, &t); err != nil {
+		return t, fmt.Errorf("%w: its end cannot be read", ErrBroken)
+	}
+	return t, nil
+}
+
+// number is an id: wide enough that ids sort as they count.
+func number(n int64) string { return fmt.Sprintf("%012d", n) }
 
 // Open reads where the chain ends.
 func Open(ctx context.Context, s state.Store, opt Options) (*Log, error) {
@@ -97,13 +121,11 @@ func Open(ctx context.Context, s state.Store, opt Options) (*Log, error) {
 	if opt.OnError == nil {
 		opt.OnError = func(error) {}
 	}
-	l := &Log{store: s, opt: opt, ids: state.NewIDSource(opt.Now)}
-	raw, err := s.Get(ctx, tipKey())
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
+	end, err := readTip(ctx, s)
+	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	l.tip = string(raw)
-	return l, nil
+	return &Log{store: s, opt: opt, tip: end}, nil
 }
 
 // Write appends a record; ID, Time, Prev and Hash are set here. It is on disk when
@@ -120,7 +142,7 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r.ID, r.Time, r.Prev = l.ids.Next(), l.opt.Now().UTC(), l.tip
+	r.ID, r.Time, r.Prev = number(l.tip.N+1), l.opt.Now().UTC(), l.tip.Hash
 	// Details are hashed in the form in which they will be read.
 	var err error
 	if r.Hash, err = r.sum(); err != nil {
@@ -130,13 +152,18 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	if err != nil {
 		return err
 	}
+	end := tip{N: l.tip.N + 1, Hash: r.Hash}
+	rawTip, err := json.Marshal(end)
+	if err != nil {
+		return err
+	}
 	b := state.Batch{Durable: true}
 	b.Put(state.Key(kind, r.ID), raw, 0)
-	b.Put(tipKey(), []byte(r.Hash), 0)
+	b.Put(tipKey(), rawTip, 0)
 	if err := l.store.Apply(ctx, &b); err != nil {
 		return err
 	}
-	l.tip = r.Hash
+	l.tip = end
 	return nil
 }
 
@@ -171,7 +198,7 @@ func (l *Log) List(ctx context.Context, f Filter) (Page, error) {
 	prefix := state.Prefix(kind)
 	q := state.Query{Prefix: prefix, Reverse: true}
 	if f.Cursor != "" {
-		if _, ok := state.IDTime(f.Cursor); !ok {
+		if _, err := strconv.ParseInt(f.Cursor, 10, 64); err != nil {
 			return Page{}, fmt.Errorf("audit: %q is not a cursor", f.Cursor)
 		}
 		q.After = prefix + f.Cursor
@@ -229,11 +256,11 @@ func Verify(ctx context.Context, s state.Store) (n int, err error) {
 	if err != nil {
 		return n, err
 	}
-	tip, err := s.Get(ctx, tipKey())
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
+	end, err := readTip(ctx, s)
+	if err != nil {
 		return n, err
 	}
-	if string(tip) != prev {
+	if end.Hash != prev {
 		return n, fmt.Errorf("%w: the newest record is missing", ErrBroken)
 	}
 	return n, nil
@@ -241,7 +268,7 @@ func Verify(ctx context.Context, s state.Store) (n int, err error) {
 
 // Prune removes records older than keep, and records that it did.
 func (l *Log) Prune(ctx context.Context, keep time.Duration) (int, error) {
-	floor := state.IDFloor(l.opt.Now().Add(-keep))
+	floor := l.opt.Now().Add(-keep)
 	prefix := state.Prefix(kind)
 	removed := 0
 	anchor := ""
@@ -258,12 +285,12 @@ func (l *Log) Prune(ctx context.Context, keep time.Duration) (int, error) {
 		return err
 	}
 	err := l.store.Scan(ctx, state.Query{Prefix: prefix}, func(e state.Entry) error {
-		if e.Key[len(prefix):] >= floor {
-			return state.ErrStop
-		}
 		var r Record
 		if err := json.Unmarshal(e.Value, &r); err != nil {
 			return fmt.Errorf("%w: record %s cannot be read", ErrBroken, e.Key[len(prefix):])
+		}
+		if !r.Time.Before(floor) {
+			return state.ErrStop
 		}
 		b.Delete(e.Key)
 		removed, anchor = removed+1, r.Hash

@@ -44,7 +44,7 @@
 //	1/uw/<field>/<value>             values that occur
 //	1/um/<hour>                      rows of an hour and their bytes
 //	1/ur/<tier>/<bucket>/<tuple>     usage rolled up
-//	1/a/<time-id>                    audit row
+//	1/a/<number>                     audit record
 //
 // Lockouts (d/lock), breakers (d/brk), learnt limits (d/lim) and cached responses
 // (c) have their names reserved.
