@@ -507,3 +507,33 @@ func TestTextSignatures(t *testing.T) {
 		}
 	}
 }
+
+// E-1, CX-2: a signature that only the final snapshot of a Responses stream has is not
+// lost; what was sent by then stays as it is.
+func TestSignatureInTheSnapshot(t *testing.T) {
+	tr := native.New(all()...)
+	ev := func(kind, more string) cases.Event {
+		return event(kind, `{"type":"`+kind+`",`+more+`}`)
+	}
+	reasoning := `{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}]`
+	message := `{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"hi"}]}`
+	for _, done := range []bool{true, false} {
+		events := []cases.Event{
+			ev("response.created", `"response":{"id":"resp_1","model":"m"}`),
+			ev("response.output_item.added", `"output_index":0,"item":{"type":"reasoning","id":"rs_1"}`),
+			ev("response.reasoning_summary_text.delta", `"item_id":"rs_1","output_index":0,"summary_index":0,"delta":"hm"`),
+		}
+		if done {
+			events = append(events, ev("response.output_item.done", `"output_index":0,"item":`+reasoning+`}`))
+		}
+		events = append(events, ev("response.output_text.delta", `"item_id":"msg_1","output_index":1,"content_index":0,"delta":"hi"`),
+			ev("response.completed", `"response":{"id":"resp_1","status":"completed","output":[`+reasoning+`,"encrypted_content":"c2ln"},`+message+`]}`))
+		job := cases.Job{From: "openai-responses", To: "claude", Events: events, Ctx: cases.Ctx{Request: clientOf("claude")}}
+		out, err := tr.Stream(context.Background(), job)
+		require.NoError(t, err)
+		require.Empty(t, cases.CheckGrammar("claude", out, job.Ctx.Request))
+		wire := string(cases.AppendWire(nil, "claude", out))
+		require.Equal(t, 1, strings.Count(wire, `"signature":"omni:openai:c2ln"`), wire)
+		require.Equal(t, 1, strings.Count(wire, `"thinking":"hm"`), wire)
+	}
+}

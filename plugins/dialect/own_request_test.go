@@ -156,6 +156,12 @@ func TestOwnDegraded(t *testing.T) {
 		{"openai", "gemini", "gemini-2.5-flash", `{"messages":[{"role":"user","content":"a"}],"logit_bias":{"1":1},"metadata":{"a":"b"},"service_tier":"flex","seed":99999999999,"n":9,"stop":["1","2","3","4","5","6"]}`, "logit_bias,metadata,service_tier,stop,n,seed"},
 		{"claude", "gemini", "gemini-2.0-flash", `{"max_tokens":5,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"S"},{"type":"text","text":"b"}]},{"role":"user","content":"a"}],"thinking":{"type":"enabled","budget_tokens":1024}}`, "thinking,cache_control"},
 		{"claude", "kiro", "x", `{"max_tokens":5,"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"any","disable_parallel_tool_use":true},"stop_sequences":["x"],"top_k":3}`, "top_k,stop_sequences,tool_choice"},
+		{"openai", "claude", "claude-sonnet-4-5", `{"messages":[{"role":"user","content":"a"}],"max_tokens":9,"tools":[{"type":"function","function":{"name":"f","strict":true}},{"type":"function","function":{"name":"g","strict":false}}]}`, "tools.strict"},
+		{"openai-responses", "gemini", "gemini-2.5-flash", `{"input":"a","tools":[{"type":"function","name":"f","strict":true}]}`, "tools.strict"},
+		{"openai-responses", "kiro", "x", `{"input":"a","tools":[{"type":"function","name":"f","strict":true}]}`, "tools.strict"},
+		{"openai-responses", "openai", "x", `{"input":"a","tools":[{"type":"function","name":"f","strict":true}]}`, ""},
+		{"openai", "openai-responses", "x", `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","strict":true}}]}`, ""},
+		{"claude", "openai", "x", `{"max_tokens":9,"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f","input_schema":{},"strict":true}]}`, "tools.strict"},
 		{"openai", "cursor", "x", `{"messages":[{"role":"user","content":"a"}],"max_tokens":5,"temperature":0,"reasoning_effort":"low"}`, "max_tokens,temperature,reasoning_effort"},
 		{"openai", "openai-responses", "gpt-5", `{"messages":[{"role":"user","content":"a"}],"max_tokens":5,"temperature":1,"seed":1,"store":true}`, "seed,store,temperature"},
 	} {

@@ -36,6 +36,7 @@ func DropLost(c *Ctx, r *Request, target string, kept ...string) {
 	lost("parallel_tool_calls", r.Parallel == False)
 	lost("reasoning_effort", r.Thinking.Mode != "" && r.Thinking.Mode != ThinkOff)
 	lost("cache_control", marked(r))
+	lost("tools.strict", strict(r))
 	if r.Source != target {
 		DropRaw(c, r)
 	}
@@ -73,6 +74,11 @@ func idle(f Field) bool {
 		return true
 	}
 	return false
+}
+
+// strict tells whether the client wants the arguments of a tool held to its schema.
+func strict(r *Request) bool {
+	return slices.ContainsFunc(r.Tools, func(t ToolDef) bool { return jsn.IsTrue(t.Strict) })
 }
 
 // marked tells whether the request holds a cache mark anywhere.

@@ -567,6 +567,10 @@ func (p *parser) tool(list *jsn.ArrayIter) {
 			if jsn.KindOf(v) == jsn.Obj {
 				def.Cache = v
 			}
+		case "strict":
+			if jsn.IsTrue(v) {
+				p.c.Drop("tools.strict")
+			}
 		}
 	}
 	list.Leave(it.End())

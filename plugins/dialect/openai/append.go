@@ -49,7 +49,7 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 	w.caps = c.Capabilities(w.model)
 	hub.DropLost(c, r, Name, "max_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "n", "seed",
 		"logit_bias", "logprobs", "top_logprobs", "metadata", "store", "modalities", "user", "safety_identifier",
-		"prompt_cache_key", "service_tier", "verbosity", "stop", "response_format", "tool_choice", "parallel_tool_calls", "reasoning_effort")
+		"prompt_cache_key", "service_tier", "verbosity", "stop", "response_format", "tool_choice", "parallel_tool_calls", "reasoning_effort", "tools.strict")
 	w.pruneReasoning()
 	repair.DropBookkeeping(c, r)
 	repair.Conversation(c, r, repair.Options{})

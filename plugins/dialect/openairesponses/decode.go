@@ -39,6 +39,7 @@ type item struct {
 	args     bool   // arguments were delivered
 	opened   bool   // the wrapper of a free-form input was opened
 	reasoned bool   // reasoning text was delivered
+	signed   bool   // its signature was delivered
 	summary  int64
 	closed   bool
 }
@@ -321,10 +322,14 @@ func (d *decoder) itemDone(e *event) {
 
 // complete takes from a finished item what no delta delivered, and ends it.
 func (d *decoder) complete(it *item, v []byte) {
+	typ := jsn.StrOf(jsn.Get(v, "type")).View()
 	if it.closed {
+		if typ == "reasoning" { // some servers sign in the final snapshot only
+			d.sign(it, v)
+		}
 		return
 	}
-	switch jsn.StrOf(jsn.Get(v, "type")).View() {
+	switch typ {
 	case "message":
 		d.wholeMessage(it, v)
 	case "reasoning":
@@ -375,10 +380,21 @@ func (d *decoder) wholeReasoning(it *item, v []byte) {
 			d.send(hub.Chunk{Kind: hub.ChunkReasoning, Text: text})
 		}
 	}
-	if s := jsn.StrOf(jsn.Get(v, "encrypted_content")); len(s) > 0 {
-		d.send(hub.Chunk{Kind: hub.ChunkSignature, Text: s, Provider: "openai"})
+	if !d.sign(it, v) {
+		d.send(hub.Chunk{Kind: hub.ChunkReasoningEnd})
 	}
+}
+
+// sign passes the signature of a reasoning item on, once, and ends the block.
+func (d *decoder) sign(it *item, v []byte) bool {
+	s := jsn.StrOf(jsn.Get(v, "encrypted_content"))
+	if len(s) == 0 || it.signed {
+		return false
+	}
+	it.signed = true
+	d.send(hub.Chunk{Kind: hub.ChunkSignature, Text: s, Provider: "openai"})
 	d.send(hub.Chunk{Kind: hub.ChunkReasoningEnd})
+	return true
 }
 
 // terminal takes what the final snapshot adds: items never seen before, usage and

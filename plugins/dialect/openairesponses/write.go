@@ -95,7 +95,7 @@ type requestWriter struct {
 // carried names the fields this format, or its Codex profile, has a place for.
 func (w *requestWriter) carried() []string {
 	kept := []string{"response_format", "tool_choice", "parallel_tool_calls", "reasoning_effort", "prompt_cache_key",
-		"service_tier", "verbosity"}
+		"service_tier", "verbosity", "tools.strict"}
 	if !w.codex {
 		kept = append(kept, "max_tokens", "temperature", "top_p", "logprobs", "top_logprobs", "user", "safety_identifier", "metadata")
 	}
