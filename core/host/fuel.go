@@ -37,7 +37,7 @@ type gauge struct {
 	last    time.Time // when the guest came for fuel
 	used    int64     // by the last call
 	running bool
-	slow    int       // how many times longer calls may take
+	slow    int // how many times longer calls may take
 }
 
 // stopError says why a guest was stopped. It would run no better elsewhere.

@@ -54,8 +54,8 @@ type callEnv struct {
 	seed  uint64
 	blobs Blobs
 	ctx   context.Context // of whoever waits for the call; nil = nobody can leave
-	asked bool // the guest asked for time, random bits or blobs
-	basis int  // further input, which widens the limit of the output: blobs read, a stream's past
+	asked bool            // the guest asked for time, random bits or blobs
+	basis int             // further input, which widens the limit of the output: blobs read, a stream's past
 }
 
 // trapError says that the guest broke off a call; its instance is gone.

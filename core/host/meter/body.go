@@ -25,11 +25,12 @@ const (
 	editFunction                 // a function index
 )
 
-// Units of 64 bytes or 8 table elements.
+// What one unit pays for: 64 bytes or 8 table elements, as powers of two.
 const (
 	bytesPerUnit    = 6
 	elementsPerUnit = 3
 	growUnits       = 1024 // growing clears a page
+	shortRange      = 16   // units up to which a known length counts as straight code
 )
 
 // state is what is known about the ways that lead to an instruction.
@@ -54,10 +55,38 @@ func (s *state) merge(o state) {
 
 // frame is a block that is open.
 type frame struct {
-	op    byte
-	label state // ways that leave it by a branch
-	other state // of an if: the way into its else branch
+	op     byte
+	serial int   // tells it from other blocks at the same depth
+	label  state // ways that leave it by a branch
+	other  state // of an if: the way into its else branch
+
+	// A loop whose first instructions are blocks and a branch table over a
+	// variable is a dispatcher: Go's compiler makes each jump of a function by
+	// setting the variable and going back to the loop. Setting it to a constant
+	// and going back is a jump to the end of the block that the table has there.
+	variable uint32
+	table    []place // of a dispatcher; the last is for all other values
 }
+
+// place is a block, open or not any more.
+type place struct{ index, serial int }
+
+// peep is what is known of the instruction just read.
+type peep struct {
+	kind     peepKind
+	constant int64
+	variable uint32
+}
+
+type peepKind uint8
+
+const (
+	peepNothing  peepKind = iota
+	peepConst             // i32.const
+	peepSetConst          // a variable was set to a constant
+	peepHead              // a loop and nothing but blocks since
+	peepHeadGet           // likewise, and the variable of a dispatcher
+)
 
 // walker goes through function bodies. It is used for one after the other.
 type walker struct {
@@ -65,6 +94,10 @@ type walker struct {
 	r      reader
 	now    state
 	frames []frame
+	serial int
+	peep   peep
+	loop   int // index of the loop that peepHead is about
+	labels []uint32
 	edits  []edit
 	locals uint32 // of the function, parameters included
 	entry  bool   // it must be charged at its entry
@@ -113,7 +146,8 @@ func (w *walker) push(op byte) {
 	if len(w.frames) == maxDepth {
 		w.r.fail("it nests more than %d blocks", maxDepth)
 	}
-	w.frames = append(w.frames, frame{op: op, label: state{run: dead}, other: state{run: dead}})
+	w.serial++
+	w.frames = append(w.frames, frame{op: op, serial: w.serial, label: state{run: dead}, other: state{run: dead}})
 }
 
 // pass adds an instruction to the straight code, which is interrupted by a
@@ -132,16 +166,54 @@ func (w *walker) pass(at int, weight int32) {
 	}
 }
 
-// branch is a way to the label so many blocks further out.
-func (w *walker) branch() {
-	depth := w.r.u32()
-	if int64(depth) >= int64(len(w.frames)) {
-		w.r.fail("it branches to a block that is not there")
+// branch takes the ways to labels, so many blocks further out. One to the head
+// of a loop is charged, before the branching instruction.
+func (w *walker) branch(at int, labels ...uint32) {
+	back := false
+	for _, depth := range labels {
+		if int64(depth) >= int64(len(w.frames)) {
+			w.r.fail("it branches to a block that is not there")
+			return
+		}
+		back = back || w.frames[len(w.frames)-1-int(depth)].op == opLoop
+	}
+	if back {
+		w.charge(at)
+	}
+	for _, depth := range labels {
+		if f := &w.frames[len(w.frames)-1-int(depth)]; f.op != opLoop {
+			f.label.merge(w.now)
+		}
+	}
+}
+
+// charge puts one before an instruction.
+func (w *walker) charge(at int) {
+	if w.now.run == dead {
 		return
 	}
-	if f := &w.frames[len(w.frames)-1-int(depth)]; f.op != opLoop { // a loop's head charges
-		f.label.merge(w.now)
+	if n := len(w.edits); n == 0 || w.edits[n-1] != (edit{at: at}) {
+		w.edits = append(w.edits, edit{at: at})
 	}
+	w.now = state{}
+}
+
+// dispatched reports whether a branch only seems to go back: it leads to a
+// dispatcher that goes on to a block which is still open, that is, forward.
+func (w *walker) dispatched(last peep, depth uint32) bool {
+	if last.kind != peepSetConst || int64(depth) >= int64(len(w.frames)) {
+		return false
+	}
+	head := &w.frames[len(w.frames)-1-int(depth)]
+	if head.table == nil || head.variable != last.variable {
+		return false
+	}
+	to := head.table[min(uint64(uint32(last.constant)), uint64(len(head.table)-1))]
+	if to.index >= len(w.frames) || w.frames[to.index].serial != to.serial || w.frames[to.index].op == opLoop {
+		return false
+	}
+	w.frames[to.index].label.merge(w.now)
+	return true
 }
 
 // stop marks what follows as unreachable.
@@ -151,10 +223,12 @@ func (w *walker) instruction() {
 	r := &w.r
 	at := r.p
 	op := r.byte()
+	last := w.peep
+	w.peep = peep{}
 	w.pass(at, weight(op))
 	switch op {
 	case opBlock, opLoop, opIf:
-		w.open(op)
+		w.open(op, last)
 	case opElse:
 		f := &w.frames[len(w.frames)-1]
 		if f.op != opIf {
@@ -170,27 +244,45 @@ func (w *walker) instruction() {
 		w.now.merge(f.label)
 		w.now.merge(f.other)
 	case opBr:
-		w.branch()
+		if depth := r.u32(); !w.dispatched(last, depth) {
+			w.branch(at, depth)
+		}
 		w.stop()
 	case opBrIf:
-		w.branch()
+		w.branch(at, r.u32())
 	case opBrTable:
-		n := r.count()
-		for i := 0; i <= n && r.good(); i++ {
-			w.branch()
-		}
+		w.table(at, last)
 		w.stop()
 	case opReturn, opUnreachable:
 		w.stop()
 	case opCall, opCallIndirect:
 		w.call(op)
 	default:
-		w.plain(op, at)
+		w.plain(op, at, last)
+	}
+}
+
+// table reads a branch table, and learns what it dispatches if it stands at the
+// head of a loop.
+func (w *walker) table(at int, last peep) {
+	n := w.r.count()
+	w.labels = w.labels[:0]
+	for i := 0; i <= n && w.r.good(); i++ {
+		w.labels = append(w.labels, w.r.u32())
+	}
+	if w.branch(at, w.labels...); !w.r.good() || last.kind != peepHeadGet {
+		return
+	}
+	head := &w.frames[w.loop]
+	head.variable, head.table = last.variable, make([]place, len(w.labels))
+	for k, depth := range w.labels {
+		index := len(w.frames) - 1 - int(depth)
+		head.table[k] = place{index, w.frames[index].serial}
 	}
 }
 
 // open enters a block.
-func (w *walker) open(op byte) {
+func (w *walker) open(op byte, last peep) {
 	r := &w.r
 	t := r.p
 	switch c := r.byte(); {
@@ -205,14 +297,13 @@ func (w *walker) open(op byte) {
 		}
 	}
 	w.push(op)
-	switch op {
-	case opLoop:
-		w.edits = append(w.edits, edit{at: r.p, kind: editCharge})
-		if w.now.run != dead {
-			w.now = state{}
-		}
-	case opIf:
+	switch empty := r.b[t] == typeEmpty; {
+	case op == opIf:
 		w.frames[len(w.frames)-1].other = w.now
+	case op == opLoop && empty:
+		w.loop, w.peep.kind = len(w.frames)-1, peepHead
+	case op == opBlock && empty && last.kind == peepHead:
+		w.peep = last
 	}
 }
 
@@ -243,20 +334,20 @@ func (w *walker) function() {
 }
 
 // plain reads the immediates of an instruction that neither branches nor calls.
-func (w *walker) plain(op byte, at int) {
+func (w *walker) plain(op byte, at int, last peep) {
 	r, m := &w.r, w.m
 	switch {
 	case op >= 0x45 && op <= 0xc4, op == 0x01, op == 0x1a, op == 0x1b, op == opRefIsNull:
 	case op >= 0x28 && op <= 0x3e:
 		w.memarg()
 	case op >= opLocalGet && op <= opLocalTee:
-		m.index(r, "variable", int(w.locals))
+		w.variable(op, last)
 	case op == opGlobalGet || op == opGlobalSet:
 		m.index(r, "global", m.globals)
 	case op == opTableGet || op == opTableSet:
 		m.index(r, "table", m.tables)
 	case op == opI32Const:
-		r.signed(32)
+		w.peep = peep{kind: peepConst, constant: r.signed(32)}
 	case op == opI64Const:
 		r.signed(64)
 	case op == opF32Const:
@@ -278,7 +369,7 @@ func (w *walker) plain(op byte, at int) {
 	case op == opRefFunc:
 		w.function()
 	case op == opMisc:
-		w.misc(at)
+		w.misc(at, last)
 	case op == opVector:
 		w.vector()
 	default:
@@ -288,6 +379,19 @@ func (w *walker) plain(op byte, at int) {
 		} else {
 			r.fail("it has an unknown instruction %#x", op)
 		}
+	}
+}
+
+func (w *walker) variable(op byte, last peep) {
+	v := w.r.u32()
+	if v >= w.locals {
+		w.r.fail("it refers to variable %d of %d", v, w.locals)
+	}
+	switch {
+	case op == opLocalGet && last.kind == peepHead:
+		w.peep = peep{kind: peepHeadGet, variable: v}
+	case op == opLocalSet && last.kind == peepConst:
+		w.peep = peep{kind: peepSetConst, constant: last.constant, variable: v}
 	}
 }
 
@@ -314,7 +418,7 @@ func (w *walker) needMemory() {
 }
 
 // misc reads the saturating conversions and the operations on ranges.
-func (w *walker) misc(at int) {
+func (w *walker) misc(at int, last peep) {
 	r, m := &w.r, w.m
 	unit := uint32(0)
 	switch sub := r.u32(); sub {
@@ -350,7 +454,11 @@ func (w *walker) misc(at int) {
 	default:
 		r.fail("it has an unknown instruction %#x %d", byte(opMisc), sub)
 	}
-	if unit != 0 {
+	switch {
+	case unit == 0:
+	case last.kind == peepConst && uint64(uint32(last.constant))>>unit <= shortRange: // the length is known, and small
+		w.pass(at, int32(uint32(last.constant)>>(unit-2)))
+	default:
 		w.edits = append(w.edits, edit{at: at, kind: editRange, n: unit})
 		w.ranges = true
 		if w.now.run != dead {

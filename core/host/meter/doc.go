@@ -10,10 +10,16 @@
 // guest, wherever that is: in a loop, in a recursion, in straight code of any
 // length.
 //
-// One unit is charged at the head of each loop, at the entry of each function
-// that calls others before it meets a loop, and in straight code after at most
+// One unit is charged before each branch back to the head of a loop, at the
+// entry of each function that calls others, and in straight code after at most
 // [Span] instructions; operations on whole ranges of memory are charged by
-// their length. Equal calls therefore cost equal fuel on every machine.
+// their length. What is left uncharged between two of these is short on every
+// way through the code, so that no arrangement of it buys time. Equal calls
+// cost equal fuel on every machine.
+//
+// Code of Go's compiler jumps by a dispatcher: a loop around a branch table,
+// also for jumps that lead forward. Those are told apart and cost nothing, for
+// they cannot make a loop.
 //
 // Rewriting is also the check of what a module may be made of: everything
 // WebAssembly 2.0 has, and no proposal beyond it. Types of operands are not
