@@ -20,6 +20,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow"
 	"github.com/omniroute/omniroute/core/health"
+	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/telemetry"
 )
 
@@ -74,6 +75,12 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	g.metrics.good = g.metrics.registry.Gauge("omniroute_config_last_reload_successful", "1 if the last configuration came into force.")
 	g.metrics.registry.Gauge("omniroute_info", "1; the labels tell which gateway this is.", "instance", "version").
 		Set(1, conf.File.Server.InstanceName, opt.Version)
+	g.metrics.registry.Registry().MustRegister(newPolicyMetrics(func() *policy.Set {
+		if e := g.edition.Load(); e != nil {
+			return e.policy
+		}
+		return nil
+	}))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Shutdown(context.WithoutCancel(ctx)))

@@ -9,7 +9,7 @@ import (
 // on the most recently used of the eligible accounts. env.Account and
 // env.Accounts are scratch space.
 func (s *Set) Accounts(env *AccountEnv, accounts []*Account, tr *Trace) (idx int, ok bool) {
-	f := s.acquire(env)
+	f := s.acquire(env, hookAccounts)
 	f.bindAccount(env)
 	defer s.release(f)
 	lists := s.rulesFor(hookAccounts, &env.TargetEnv, "")

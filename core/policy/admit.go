@@ -10,7 +10,7 @@ import (
 
 // IP asks whether an address may talk to the gateway.
 func (s *Set) IP(env *IPEnv, tr *Trace) GateVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookIP)
 	f.bindRoot(env)
 	defer s.release(f)
 	for _, r := range s.global.rules[hookIP] {
@@ -99,7 +99,7 @@ func gateRule(f *frame, r *rule) (gateAnswer, error) {
 
 // Gate asks whether the request is admitted.
 func (s *Set) Gate(env *GateEnv, tr *Trace) GateVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookGate)
 	f.bindGate(env)
 	defer s.release(f)
 	v := GateVerdict{Allowed: true, RetryAfterMS: Unset}
@@ -127,7 +127,7 @@ func (s *Set) Gate(env *GateEnv, tr *Trace) GateVerdict {
 
 // Bypass asks whether the request is answered without a model.
 func (s *Set) Bypass(env *GateEnv, tr *Trace) BypassVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookBypass)
 	f.bindGate(env)
 	defer s.release(f)
 	for _, r := range s.global.rules[hookBypass] {
@@ -157,7 +157,7 @@ type rewriteAnswer struct {
 // Rewrite runs all rewrite rules, each seeing the result of the ones before.
 // env.Req is left as it was; apply the verdict.
 func (s *Set) Rewrite(env *GateEnv, tr *Trace) RewriteVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookRewrite)
 	f.bindGate(env)
 	defer s.release(f)
 	var v RewriteVerdict
@@ -264,7 +264,7 @@ func setIn(body map[string]any, path string, v any) map[string]any {
 
 // Cache asks how the response cache treats the request.
 func (s *Set) Cache(env *GateEnv, tr *Trace) CacheVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookCache)
 	f.bindGate(env)
 	defer s.release(f)
 	for _, r := range s.global.rules[hookCache] {
@@ -292,7 +292,7 @@ func cacheRule(f *frame, r *rule) (v CacheVerdict, err error) {
 
 // Log asks what is kept of the request.
 func (s *Set) Log(env *GateEnv, tr *Trace) LogVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookLog)
 	f.bindGate(env)
 	defer s.release(f)
 	for _, r := range s.global.rules[hookLog] {

@@ -15,7 +15,7 @@ const (
 // Lockout asks all lockout rules about an event; look returns the state of a
 // subject. Any subject that is locked and not exempt refuses the request.
 func (s *Set) Lockout(env *LockoutEnv, look func(subject string) Lock, tr *Trace) []LockoutRule {
-	f := s.acquire(env)
+	f := s.acquire(env, hookLockout)
 	f.bindRoot(&env.IPEnv)
 	defer s.release(f)
 	if env.Event == nil {
@@ -99,7 +99,7 @@ func strictness(action string) int {
 // Budget asks all budget rules; look returns the state of the counter a rule
 // speaks of. env.Budget may be nil; its WarnAt, if set, is the default.
 func (s *Set) Budget(env *BudgetEnv, look func(BudgetQuery) BudgetState, tr *Trace) BudgetVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookBudget)
 	f.bindGate(&env.GateEnv)
 	defer s.release(f)
 	given := env.Budget

@@ -112,7 +112,7 @@ func (s *Set) bindWorld(hook string, w *world) (*frame, func()) {
 	case "meter":
 		bound = &MeterEnv{AccountEnv: env.AccountEnv, Usage: w.usage}
 	}
-	f := s.acquire(bound)
+	f := s.acquire(bound, noHook)
 	f.bindAccount(&env.AccountEnv)
 	f.bindFailure(&env.Breaker, &env.Err)
 	for i, n := range slotNames() {

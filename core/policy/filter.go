@@ -5,7 +5,7 @@ import "time"
 // Filter returns the indices of the targets that remain, in order. Hard rules
 // are asked before soft ones; env.Target and env.Targets are scratch space.
 func (s *Set) Filter(env *TargetEnv, targets []*Target, tr *Trace) []int {
-	f := s.acquire(env)
+	f := s.acquire(env, hookFilter)
 	f.bindTarget(env)
 	defer s.release(f)
 	kept := make([]int, len(targets))
@@ -32,7 +32,7 @@ func (s *Set) Filter(env *TargetEnv, targets []*Target, tr *Trace) []int {
 // Keep asks the hard filter rules once more about env.Target, just before it is
 // tried. Soft rules only compare targets and have nothing to say about one.
 func (s *Set) Keep(env *TargetEnv, tr *Trace) (keep bool, why Note) {
-	f := s.acquire(env)
+	f := s.acquire(env, hookFilter)
 	f.bindTarget(env)
 	defer s.release(f)
 	p := filterPass{set: s, f: f, env: env, tr: tr}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"reflect"
+	"time"
 
 	"github.com/expr-lang/expr/vm"
 )
@@ -43,7 +44,10 @@ func slotNames() []string {
 // frame is what one hook call evaluates its expressions with. Frames are pooled
 // by the Set and belong to one goroutine at a time.
 type frame struct {
-	set  *Set
+	set   *Set
+	hook  hookID
+	began time.Time
+
 	env  any    // pointer to the hook's environment, for the VM
 	base *IPEnv // its root
 
@@ -191,19 +195,25 @@ func newUnknownFacts() unknownFacts {
 	}
 }
 
-// acquire takes a frame from the pool.
-func (s *Set) acquire(env any) *frame {
+// acquire takes a frame from the pool, for one question to a hook.
+func (s *Set) acquire(env any, h hookID) *frame {
 	f, _ := s.frames.Get().(*frame)
 	if f == nil {
 		f = &frame{set: s}
 		f.vm.MemoryBudget = costBudget
 	}
-	f.env = env
+	f.env, f.hook = env, h
+	if h != noHook {
+		f.began = time.Now()
+	}
 	return f
 }
 
 // release returns a frame without any reference to the request.
 func (s *Set) release(f *frame) {
+	if f.hook != noHook {
+		s.times[f.hook].observe(time.Since(f.began))
+	}
 	f.base.run = nil
 	f.env, f.base, f.targets, f.accounts, f.account = nil, nil, nil, nil, nil
 	clear(f.slots[:])

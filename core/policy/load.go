@@ -30,7 +30,8 @@ func Load(layers ...Layer) (*Set, []Diagnostic) {
 func LoadAfter(old *Set, layers ...Layer) (*Set, []Diagnostic) {
 	l := &loader{}
 	if old != nil {
-		l.known = old.expressions.fresh
+		l.known, l.times, l.counts = old.expressions.fresh, old.times, map[countsKey]*counts{}
+		old.each(func(r *rule) { l.counts[r.countsKey()] = r.counts })
 	}
 	return l.load(layers)
 }
@@ -40,6 +41,8 @@ type loader struct {
 	diags   []Diagnostic
 	layers  []*document
 	known   map[programKey]*program
+	times   *[hookCount]evalTimes
+	counts  map[countsKey]*counts
 	vmOnly  bool
 	noTests bool
 	hooks   []HookInfo
@@ -104,7 +107,10 @@ func (l *loader) load(layers []Layer) (*Set, []Diagnostic) {
 		preset: preset, expressions: x, unknown: newUnknownFacts(), location: l.location(),
 		efforts: effortTable(preset == "modern"), failClosed: l.budgetFailsClosed(), hash: l.hash(),
 	}
-	s.frames = &sync.Pool{}
+	s.frames, s.times = &sync.Pool{}, l.times
+	if s.times == nil {
+		s.times = &[hookCount]evalTimes{}
+	}
 	l.compile(s, x)
 	s.collectRefs()
 	if l.errors() == 0 && !l.noTests {
@@ -511,6 +517,9 @@ func (l *loader) rule(x *expressions, h *HookInfo, raw *rawRule) *rule {
 	r := &rule{
 		hook: h.Name, id: raw.id, values: map[string]*value{}, node: raw.node,
 		origin: Origin{File: raw.src.layer.File, Line: raw.node.Line, Level: raw.src.layer.Level, Scope: raw.src.layer.Scope},
+	}
+	if r.counts = l.counts[r.countsKey()]; r.counts == nil {
+		r.counts = &counts{}
 	}
 	c := &fieldCompiler{x: x, src: raw.src, env: h.env}
 	for _, p := range raw.fields {

@@ -101,7 +101,7 @@ func (s *Set) Order(env *TargetEnv, targets []*Target, tr *Trace) []int {
 	if len(targets) == 0 {
 		return out
 	}
-	f := s.acquire(env)
+	f := s.acquire(env, hookOrder)
 	f.bindTarget(env)
 	defer s.release(f)
 	f.setTargets(env, targets)

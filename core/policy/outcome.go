@@ -16,7 +16,7 @@ func (s *Set) OnExhausted(env *ErrorEnv, tr *Trace) Decision {
 }
 
 func (s *Set) decide(h hookID, env *ErrorEnv, tr *Trace, otherwise func() Decision) Decision {
-	f := s.acquire(env)
+	f := s.acquire(env, h)
 	f.bindAccount(&env.AccountEnv)
 	f.bindFailure(&env.Breaker, &env.Err)
 	defer s.release(f)
@@ -55,7 +55,7 @@ func decisionRule(f *frame, r *rule) (Decision, error) {
 
 // Breaker asks what an outcome means for the provider's breaker.
 func (s *Set) Breaker(env *BreakerEnv, tr *Trace) BreakerVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookBreaker)
 	f.bindTarget(&env.TargetEnv)
 	f.bindFailure(&env.Breaker, &env.Err)
 	defer s.release(f)

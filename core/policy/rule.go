@@ -27,9 +27,8 @@ type rule struct {
 	origin Origin
 	node   *yaml.Node
 
-	hits, errors, shadows atomic.Int64
-	lastLog               atomic.Int64
-	lastError             atomic.Pointer[string]
+	*counts
+	lastError atomic.Pointer[string]
 
 	details     sync.Once
 	detailParts []detailField

@@ -26,6 +26,7 @@ type Set struct {
 	refs    map[string]bool // every fact read, and all prefixes of it
 	leaves  map[string]bool // every fact read
 	frames  *sync.Pool
+	times   *[hookCount]evalTimes // shared with the set that went before
 	onError func(RuleError)
 }
 
@@ -55,6 +56,8 @@ const (
 	hookBreaker
 	hookMeter
 	hookCount
+
+	noHook = hookCount // an evaluation that answers no request
 )
 
 // block holds the rules of one scope, by hook.
@@ -234,7 +237,7 @@ type RuleInfo struct {
 	Origin Origin `json:"origin"`
 	Shadow bool   `json:"shadow,omitempty"`
 	// Hits counts answers, ShadowHits would-be answers, Errors failed
-	// evaluations since the set was loaded.
+	// evaluations. A rule keeps its counts over LoadAfter by its hook and id.
 	Hits       int64  `json:"hits"`
 	ShadowHits int64  `json:"shadow_hits,omitempty"`
 	Errors     int64  `json:"errors,omitempty"`

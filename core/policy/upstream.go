@@ -7,7 +7,7 @@ import (
 
 // Limits returns the tightest limits by scope, in the order scopes were named.
 func (s *Set) Limits(env *AccountEnv, tr *Trace) []Limit {
-	f := s.acquire(env)
+	f := s.acquire(env, hookLimits)
 	f.bindAccount(env)
 	defer s.release(f)
 	var out []Limit
@@ -70,7 +70,7 @@ func smaller(a, b int) int {
 
 // Learn asks what a response head teaches about the account's limits.
 func (s *Set) Learn(env *LearnEnv, tr *Trace) LearnVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookLearn)
 	f.bindAccount(&env.AccountEnv)
 	if env.Hdr == nil {
 		env.Hdr = s.unknown.hdr
@@ -104,7 +104,7 @@ func learnRule(f *frame, r *rule) (v LearnVerdict, err error) {
 
 // System returns the system prompts to inject, in order.
 func (s *Set) System(env *TargetEnv, tr *Trace) []SystemText {
-	f := s.acquire(env)
+	f := s.acquire(env, hookSystem)
 	f.bindTarget(env)
 	defer s.release(f)
 	var out []SystemText
@@ -125,7 +125,7 @@ func systemRule(f *frame, r *rule) (SystemText, error) {
 
 // Thinking asks what happens to the client's reasoning parameters.
 func (s *Set) Thinking(env *TargetEnv, tr *Trace) ThinkOp {
-	f := s.acquire(env)
+	f := s.acquire(env, hookThinking)
 	f.bindTarget(env)
 	defer s.release(f)
 	for _, list := range s.rulesFor(hookThinking, env, "") {
@@ -150,7 +150,7 @@ func thinkRule(f *frame, r *rule) (ThinkOp, error) {
 
 // Context asks how a prompt that may not fit the target is treated.
 func (s *Set) Context(env *TargetEnv, tr *Trace) ContextVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookContext)
 	f.bindTarget(env)
 	defer s.release(f)
 	for _, list := range s.rulesFor(hookContext, env, "") {
@@ -175,7 +175,7 @@ func contextRule(f *frame, r *rule) (ContextVerdict, error) {
 // Timeouts returns the clocks of the upstream request; each is the first value
 // any rule gives.
 func (s *Set) Timeouts(env *TargetEnv, tr *Trace) Timeouts {
-	f := s.acquire(env)
+	f := s.acquire(env, hookTimeouts)
 	f.bindTarget(env)
 	defer s.release(f)
 	out := Timeouts{Unset, Unset, Unset, Unset, Unset, Unset}
@@ -225,7 +225,7 @@ func timeoutRule(f *frame, r *rule) (v Timeouts, err error) {
 
 // Meter asks what a finished request is charged.
 func (s *Set) Meter(env *MeterEnv, tr *Trace) MeterVerdict {
-	f := s.acquire(env)
+	f := s.acquire(env, hookMeter)
 	f.bindAccount(&env.AccountEnv)
 	if env.Usage == nil {
 		env.Usage = s.unknown.usage

@@ -158,6 +158,9 @@ func (s *Stage) header(c *call.Call, contentType string) []abi.Header {
 	if share := budgetShare(c); share > 0 {
 		h = append(h, abi.Header{Name: "x-omniroute-budget", Value: strconv.Itoa(share) + "%"})
 	}
+	if c.Trace != nil && c.Trace.Detail {
+		h = append(h, abi.Header{Name: "x-omniroute-policy", Value: decisions(c)})
+	}
 	for _, w := range c.Warnings {
 		h = append(h, abi.Header{Name: "x-omniroute-warning", Value: oneLine(w.Text)})
 	}
