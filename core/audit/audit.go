@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"github.com/goccy/go-json"
 
 	"github.com/omniroute/omniroute/core/state"
+	"github.com/omniroute/omniroute/core/telemetry"
 )
 
 // Action says what happened; the part before the dot is its area.
@@ -38,33 +40,86 @@ const (
 	AuditPrune    Action = "audit.prune"
 )
 
-// System is the actor of what the gateway does by itself.
-const System = "system"
+// Actor is who did it.
+type Actor struct {
+	Type string `json:"type"` // system, cli, key, session, token, open
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"`
+}
 
-// Record is one entry. Secrets must not be put into it.
+// The actors without an identity.
+var (
+	System = Actor{Type: "system"}
+	CLI    = Actor{Type: "cli"} // whoever can open the control socket or the data directory
+)
+
+// Target is what it was done to.
+type Target struct {
+	Type string `json:"type,omitempty"` // key, account, budget, config …
+	ID   string `json:"id,omitempty"`
+}
+
+// Record is one entry. What looks like a credential in it is masked when it is
+// written.
 type Record struct {
-	ID      string         `json:"id"` // a number that counts up without gaps
-	Time    time.Time      `json:"time"`
-	Action  Action         `json:"action"`
-	Actor   string         `json:"actor"` // "" = system
-	Target  string         `json:"target,omitempty"`
-	Details map[string]any `json:"details,omitempty"`
-	IP      string         `json:"ip,omitempty"`
-	Request string         `json:"request,omitempty"` // id of the request behind it
+	ID     string    `json:"id"` // a number that counts up without gaps
+	Time   time.Time `json:"ts"`
+	Action Action    `json:"action"`
+	Actor  Actor     `json:"actor"` // the zero value is System
+	Target Target    `json:"target,omitzero"`
+	IP     string    `json:"ip,omitempty"`
+	// Before and After are JSON of what was changed, Details whatever else is to
+	// be said.
+	Before  json.RawMessage `json:"before,omitempty"`
+	After   json.RawMessage `json:"after,omitempty"`
+	Details map[string]any  `json:"details,omitempty"`
+	Result  string          `json:"result,omitempty"`    // "ok" or the code of the failure
+	Request string          `json:"requestId,omitempty"` // the request behind it
 	// Prev is the hash of the record before, Hash that of this one with Prev.
-	Prev string `json:"prev"`
+	Prev string `json:"prevHash"`
 	Hash string `json:"hash,omitempty"`
 }
 
-// sum is the hash of a record: SHA-256 of its JSON without the hash itself.
-func (r Record) sum() (string, error) {
+// JSON is v for Before and After; nil for what has no JSON form.
+func JSON(v any) json.RawMessage {
+	if v == nil {
+		return nil
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// hashMember is where the hash stands: last in the record, so that what it covers
+// is the text before it.
+const hashMember = `,"hash":"`
+
+// seal writes a record with its hash: the SHA-256 of its JSON without the hash.
+func (r *Record) seal() ([]byte, error) {
 	r.Hash = ""
 	raw, err := json.Marshal(r)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	r.Hash = sum(raw)
+	return append(append(append(raw[:len(raw)-1:len(raw)-1], hashMember...), r.Hash...), `"}`...), nil
+}
+
+func sum(raw []byte) string {
 	h := sha256.Sum256(raw)
-	return hex.EncodeToString(h[:]), nil
+	return hex.EncodeToString(h[:])
+}
+
+// intact reports whether a stored record is what its hash says.
+func intact(raw []byte) bool {
+	at := bytes.LastIndex(raw, []byte(hashMember))
+	if at < 0 || !bytes.HasSuffix(raw, []byte(`"}`)) {
+		return false
+	}
+	body := append(bytes.Clone(raw[:at]), '}')
+	return sum(body) == string(raw[at+len(hashMember):len(raw)-2])
 }
 
 const kind = "a"
@@ -132,23 +187,24 @@ func Open(ctx context.Context, s state.Store, opt Options) (*Log, error) {
 // Write returns.
 func (l *Log) Write(ctx context.Context, r Record) {
 	if err := l.write(context.WithoutCancel(ctx), r); err != nil {
-		l.opt.OnError(fmt.Errorf("audit: %s of %q was not recorded: %w", r.Action, r.Target, err))
+		l.opt.OnError(fmt.Errorf("audit: %s of %q was not recorded: %w", r.Action, r.Target.ID, err))
 	}
 }
 
 func (l *Log) write(ctx context.Context, r Record) error {
-	if r.Actor == "" {
+	if r.Actor == (Actor{}) {
 		r.Actor = System
+	}
+	r.Before, r.After = masked(r.Before), masked(r.After)
+	for k, v := range r.Details {
+		if text, ok := v.(string); ok {
+			r.Details[k] = telemetry.RedactField(k, text)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.ID, r.Time, r.Prev = number(l.tip.N+1), l.opt.Now().UTC(), l.tip.Hash
-	// Details are hashed in the form in which they will be read.
-	var err error
-	if r.Hash, err = r.sum(); err != nil {
-		return err
-	}
-	raw, err := json.Marshal(r)
+	raw, err := r.seal()
 	if err != nil {
 		return err
 	}
@@ -167,12 +223,25 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	return nil
 }
 
+// masked is JSON without what looks like a credential; nil if that leaves none.
+func masked(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return nil
+	}
+	clean := json.RawMessage(telemetry.Redact(string(raw)))
+	if !json.Valid(clean) {
+		return json.RawMessage(`"[redacted]"`)
+	}
+	return clean
+}
+
 // Filter narrows a list; zero fields match everything.
 type Filter struct {
 	Action Action // whole, or an area such as "budget"
-	Actor  string
-	Target string
+	Actor  string // type, id or name
+	Target string // type or id
 	Since  time.Time
+	Until  time.Time
 	Limit  int    // 0 = 100, at most 1000
 	Cursor string // from Page.Next
 }
@@ -186,7 +255,9 @@ type Page struct {
 func (f *Filter) match(r *Record) bool {
 	area, _, _ := strings.Cut(string(r.Action), ".")
 	return (f.Action == "" || f.Action == r.Action || string(f.Action) == area) &&
-		(f.Actor == "" || f.Actor == r.Actor) && (f.Target == "" || f.Target == r.Target)
+		(f.Actor == "" || f.Actor == r.Actor.Type || f.Actor == r.Actor.ID || f.Actor == r.Actor.Name) &&
+		(f.Target == "" || f.Target == r.Target.Type || f.Target == r.Target.ID) &&
+		(f.Until.IsZero() || r.Time.Before(f.Until))
 }
 
 // List reads records, newest first.
@@ -242,8 +313,7 @@ func Verify(ctx context.Context, s state.Store) (n int, err error) {
 		if json.Unmarshal(e.Value, &r) != nil {
 			return fmt.Errorf("%w: record %s cannot be read", ErrBroken, e.Key[len(prefix):])
 		}
-		sum, err := r.sum()
-		if err != nil || sum != r.Hash || prefix+r.ID != e.Key {
+		if !intact(e.Value) || prefix+r.ID != e.Key {
 			return fmt.Errorf("%w: record %s was changed", ErrBroken, e.Key[len(prefix):])
 		}
 		if r.Prev != prev {

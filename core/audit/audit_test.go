@@ -29,7 +29,7 @@ func TestWriteAndList(t *testing.T) {
 	for i := range 25 {
 		*now = now.Add(time.Minute)
 		a := []Action{KeyCreate, BudgetWarn, BudgetDeny}[i%3]
-		l.Write(ctx, Record{Action: a, Target: fmt.Sprint("key_", i%2), Actor: []string{"", "cli"}[i%2], Details: map[string]any{"n": i, "share": 0.83}})
+		l.Write(ctx, Record{Action: a, Target: Target{"key", fmt.Sprint("key_", i%2)}, Actor: []Actor{{}, CLI}[i%2], Details: map[string]any{"n": i, "share": 0.83}})
 	}
 	page, err := l.List(ctx, Filter{})
 	require.NoError(t, err)
@@ -53,6 +53,21 @@ func TestWriteAndList(t *testing.T) {
 	n, err := Verify(ctx, s)
 	require.NoError(t, err)
 	require.Equal(t, 25, n)
+}
+
+// Nobody's secret gets into the record, whoever writes it.
+func TestNoSecrets(t *testing.T) {
+	l, s, _ := open(t)
+	const canary = "sk-canary-0123456789abcdef"
+	l.Write(t.Context(), Record{Action: KeyCreate, Before: JSON(map[string]string{"api_key": "hunter2hunter2", "note": "Bearer " + canary}),
+		After: JSON(struct{ Text string }{canary}), Details: map[string]any{"password": "hunter2hunter2", "why": "key " + canary}})
+	require.NoError(t, s.Scan(t.Context(), state.Query{}, func(e state.Entry) error {
+		require.NotContains(t, string(e.Value), canary)
+		require.NotContains(t, string(e.Value), "hunter2")
+		return nil
+	}))
+	_, err := Verify(t.Context(), s)
+	require.NoError(t, err)
 }
 
 // The chain goes on after a restart, and under concurrent writers.
@@ -103,7 +118,7 @@ func TestTampering(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, s, _ := open(t)
 			for i := range 10 {
-				l.Write(t.Context(), Record{Action: KeyRevoke, Target: fmt.Sprint("key_", i)})
+				l.Write(t.Context(), Record{Action: KeyRevoke, Target: Target{"key", fmt.Sprint("key_", i)}})
 			}
 			var keys []string
 			require.NoError(t, s.Scan(t.Context(), state.Query{Prefix: state.Prefix(kind)}, func(e state.Entry) error { keys = append(keys, e.Key); return nil }))
@@ -145,7 +160,7 @@ func TestWriteFails(t *testing.T) {
 	var told error
 	l, err := Open(t.Context(), broken{s}, Options{OnError: func(err error) { told = err }})
 	require.NoError(t, err)
-	l.Write(t.Context(), Record{Action: KeyCreate, Target: "k"})
+	l.Write(t.Context(), Record{Action: KeyCreate, Target: Target{ID: "k"}})
 	require.True(t, errors.Is(told, state.ErrDiskFull))
 	l.store = s
 	l.Write(t.Context(), Record{Action: KeyCreate})

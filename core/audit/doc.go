@@ -3,7 +3,7 @@
 // budget, or made a backup.
 //
 //	log, err := audit.Open(ctx, store, audit.Options{})
-//	log.Write(ctx, audit.Record{Action: audit.KeyCreate, Actor: "cli", Target: key.ID})
+//	log.Write(ctx, audit.Record{Action: audit.KeyCreate, Actor: audit.CLI, Target: audit.Target{Type: "key", ID: key.ID}})
 //
 // Each record carries the hash of the one before it, so that a record that was
 // changed, removed or put in between is found by [Log.Verify]. Writing never fails
