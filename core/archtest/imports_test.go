@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"telemetry"},
 	{"config", "state"},
 	{"account", "catalog", "health", "ledger", "oauth", "policy", "guard", "host", "upstream"},
-	{"flow", "admin", "evals", "cloudsync", "clitools"},
+	{"flow", "admin", "plugindev", "evals", "cloudsync", "clitools"},
 	{"boot"},
 	{"cmd"},
 }

@@ -1,0 +1,49 @@
+package plugindev
+
+import (
+	"context"
+
+	"github.com/omniroute/omniroute/core/host"
+	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/omniroute/omniroute/sdk/fixture"
+)
+
+// Runner runs recorded cases in one instance of a plugin; it implements
+// [fixture.Runner] and [fixture.Meter].
+type Runner struct{ *host.LabRun }
+
+// Start makes a runner with a fresh instance.
+func Start(ctx context.Context, lab *host.Lab) (*Runner, error) {
+	run, err := lab.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Runner{run}, nil
+}
+
+// Call implements [fixture.Runner].
+func (r *Runner) Call(op abi.Op, handle uint32, in []byte, h fixture.Host) ([]byte, bool, error) {
+	env := host.LabEnv{NowMS: h.NowMS, Seed: h.Seed, Blobs: make(map[int][]byte, len(h.Tokens))}
+	for id, text := range h.Tokens {
+		env.Blobs[id] = []byte(text)
+	}
+	return r.LabRun.Call(op, handle, in, env)
+}
+
+// Check runs a case in fresh instances: see [fixture.Case.Check].
+func Check(ctx context.Context, lab *host.Lab, c *fixture.Case) (*fixture.Outcome, []string, error) {
+	var runs []*Runner
+	defer func() {
+		for _, r := range runs {
+			r.Close()
+		}
+	}()
+	return c.Check(func() (fixture.Runner, error) {
+		r, err := Start(ctx, lab)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+		return r, nil
+	})
+}
