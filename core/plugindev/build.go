@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -198,10 +199,22 @@ func (b *build) asc() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	version, err := exec.CommandContext(b.ctx, node, "--version").Output()
+	if err != nil || !newEnough(string(version)) {
+		return "", &MissingError{AssemblyScript, install[AssemblyScript]}
+	}
 	if _, err := os.Stat(filepath.Join(b.dir, filepath.FromSlash(ascScript))); err != nil {
 		return "", &MissingError{AssemblyScript, install[AssemblyScript]}
 	}
 	return node, nil
+}
+
+// newEnough tells whether a version of Node.js, "v20.1.0", can run the compiler.
+func newEnough(version string) bool {
+	const least = 20
+	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(version), "v"), ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= least
 }
 
 const ascScript = "node_modules/assemblyscript/bin/asc.js"
