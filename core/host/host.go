@@ -15,6 +15,9 @@ type Host struct {
 	engine  *engine
 	metered *meteredStore
 
+	interpreter *engine // for what is not compiled yet when the host starts; under mu
+	starting    bool    // owned by run
+
 	mu        sync.Mutex
 	current   *Generation
 	problems  []Problem
@@ -46,7 +49,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 		return nil, err
 	}
 	if h.metered, err = newMeteredStore(opt.CacheDir, h.log); err != nil {
-		return nil, err
+		return nil, errors.Join(err, h.engine.close(context.WithoutCancel(ctx)))
 	}
 	h.current = newGeneration(0, nil, nil, nil)
 	ctx, h.stop = context.WithCancel(ctx)
@@ -78,7 +81,11 @@ func (h *Host) Close(ctx context.Context) error {
 	h.current = newGeneration(0, nil, nil, nil)
 	h.mu.Unlock()
 	g.Release()
-	return h.engine.close(context.WithoutCancel(ctx))
+	err := h.engine.close(context.WithoutCancel(ctx))
+	if h.interpreter != nil {
+		err = errors.Join(err, h.interpreter.close(context.WithoutCancel(ctx)))
+	}
+	return err
 }
 
 // Current pins the current generation of plugins. Release it.

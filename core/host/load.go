@@ -31,6 +31,7 @@ type module struct {
 	isolation string
 	config    []byte
 	engine    *engine
+	interim   []byte // the file, while the module is interpreted until it is compiled
 	compiled  wazero.CompiledModule
 	pool      *pool
 	log       *slog.Logger
@@ -45,6 +46,7 @@ type module struct {
 // are sentences about the file.
 func (h *Host) load(ctx context.Context, file string, wasm []byte) (*module, error) {
 	m := &module{host: h, engine: h.engine, file: file, digest: sha256.Sum256(wasm)}
+	h.makeInterim(m, wasm)
 	if len(wasm) > h.opt.Limits.Module {
 		return nil, fmt.Errorf("the file has %d bytes; plugins may have %d", len(wasm), h.opt.Limits.Module)
 	}
@@ -133,6 +135,9 @@ func (m *module) compile(ctx context.Context, wasm []byte) error {
 		return fmt.Errorf("it does not compile: %w", err)
 	}
 	m.compiled = compiled
+	if m.interim == nil {
+		m.host.metered.compiled(m.digest)
+	}
 	if err := checkBorder(compiled, m.limits.MemoryPages, !m.item.Unmetered); err != nil {
 		_ = compiled.Close(ctx)
 		return err

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/omniroute/omniroute/core/host/meter"
 )
@@ -83,11 +84,25 @@ func (s *meteredStore) keep(file string, out []byte) error {
 	return err
 }
 
-// has reports whether a module was metered before, and so probably compiled.
-func (s *meteredStore) has(sum digest) bool {
+// mark is a file that says that a metered module was compiled on this kind of
+// machine, so that its code is probably in the cache.
+func (s *meteredStore) mark(sum digest) string {
+	return s.file(sum) + "." + runtime.GOOS + "-" + runtime.GOARCH
+}
+
+func (s *meteredStore) compiled(sum digest) {
+	if s.dir == "" || s.wasCompiled(sum) {
+		return
+	}
+	if err := os.WriteFile(s.mark(sum), nil, 0o600); err != nil {
+		s.log.Warn("the cache of compiled plugins cannot be written", "error", err)
+	}
+}
+
+func (s *meteredStore) wasCompiled(sum digest) bool {
 	if s.dir == "" {
 		return false
 	}
-	_, err := os.Stat(s.file(sum))
+	_, err := os.Stat(s.mark(sum))
 	return err == nil
 }

@@ -13,6 +13,7 @@ type Options struct {
 	Trust    Trust           // what drop-ins may do
 	Items    map[string]Item // settings per plugin name
 	Limits   Limits          // zero fields take the value of DefaultLimits
+	Interim  bool            // at the start, what was never compiled serves from the interpreter until it is
 	Log      *slog.Logger    // nil = slog.Default()
 	Now      func() time.Time
 }

@@ -42,7 +42,12 @@ func (h *Host) run(ctx context.Context) {
 	}
 	events, stopWatching := h.watch() // before the first look, so that no change is missed
 	defer func() { stopWatching() }()
+	h.starting = true
 	h.start(ctx)
+	h.starting = false
+	finished := make(chan compiled)
+	defer forgo(finished) // finish ends with ctx
+	go h.finish(ctx, h.files.interimModules(), finished)
 	close(h.ready)
 
 	quiet := time.NewTimer(time.Hour)
@@ -73,6 +78,12 @@ func (h *Host) run(ctx context.Context) {
 			}
 		case <-h.sick:
 			h.swap()
+		case c, ok := <-finished:
+			if !ok {
+				finished = nil
+				continue
+			}
+			h.replace(ctx, c)
 		case answer := <-h.scans:
 			answer <- h.scan(ctx)
 		}
