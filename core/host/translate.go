@@ -72,6 +72,9 @@ func (t *Translation) appendTo(w *abi.Writer, h hop, client bool) {
 	w.Flag(abi.TagCollect, t.Collect && client)
 	w.Flag(abi.TagCount, t.Count)
 	w.Flag(abi.TagRebuild, t.Rebuild)
+	for _, trait := range t.Traits {
+		w.String(abi.TagTrait, trait)
+	}
 	if t.Status != 0 && h.from != hubFormat {
 		w.U32(abi.TagStatus, uint32(t.Status))
 	}

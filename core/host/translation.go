@@ -32,6 +32,7 @@ type Translation struct {
 	Stream  bool              // the client asked for a stream
 	Collect bool              // upstream streams, the client wants one body
 	Count   bool              // a token-counting request
+	Traits  []string          // what is known of the upstream: the Trait constants of package abi
 	Rebuild bool              // write the answer anew although both sides speak one format
 
 	Seed uint64 // of the guest's random source; 0 = random

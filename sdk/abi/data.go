@@ -143,3 +143,10 @@ func appendData(dst []byte, segments []segment) []byte {
 	dst = appendUvarint(append(dst, sectionData), uint64(len(body)))
 	return append(dst, body...)
 }
+
+// What a translation may know of the upstream, in TagTrait.
+const (
+	TraitDeveloper = "developer"       // it knows the role developer
+	TraitPrefilled = "think_prefilled" // its prompts end with a start tag of reasoning
+	TraitThink     = "think:"          // and the name of a tag that it puts around reasoning
+)

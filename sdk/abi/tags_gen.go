@@ -138,6 +138,7 @@ const (
 	TagRebuild      Tag = 0x0039 // u8: 1 = write an answer anew although both sides speak one dialect
 	TagExpiresMS    Tag = 0x003A // i64: when the credential expires, Unix milliseconds
 	TagBodyDigest   Tag = 0x003B // bytes: SHA-256 of the final request body, in EX_SIGN
+	TagTrait        Tag = 0x003C // str: what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated
 	TagClientHeader Tag = 0x0037 // tlv: client header the executor may merge: Name, Value; repeated
 )
 

@@ -66,6 +66,7 @@ export const TAG_COUNT: u16 = 0x0038; // 1 = a token-counting request
 export const TAG_REBUILD: u16 = 0x0039; // 1 = write an answer anew although both sides speak one dialect
 export const TAG_EXPIRES_MS: u16 = 0x003A; // when the credential expires, Unix milliseconds
 export const TAG_BODY_DIGEST: u16 = 0x003B; // SHA-256 of the final request body, in EX_SIGN
+export const TAG_TRAIT: u16 = 0x003C; // what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated
 export const TAG_CLIENT_HEADER: u16 = 0x0037; // client header the executor may merge: Name, Value; repeated
 export const TAG_USAGE: u16 = 0x0040; // token usage record; the last one of a stream wins
 export const TAG_USAGE_PROMPT: u16 = 0x0041; // prompt tokens, cached ones included

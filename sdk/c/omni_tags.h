@@ -69,6 +69,7 @@
 #define OMNI_TAG_REBUILD 0x0039u /* 1 = write an answer anew although both sides speak one dialect */
 #define OMNI_TAG_EXPIRES_MS 0x003Au /* when the credential expires, Unix milliseconds */
 #define OMNI_TAG_BODY_DIGEST 0x003Bu /* SHA-256 of the final request body, in EX_SIGN */
+#define OMNI_TAG_TRAIT 0x003Cu /* what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated */
 #define OMNI_TAG_CLIENT_HEADER 0x0037u /* client header the executor may merge: Name, Value; repeated */
 #define OMNI_TAG_USAGE 0x0040u /* token usage record; the last one of a stream wins */
 #define OMNI_TAG_USAGE_PROMPT 0x0041u /* prompt tokens, cached ones included */

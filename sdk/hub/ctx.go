@@ -44,6 +44,11 @@ type Ctx struct {
 	// reasoning between think tags stands apart.
 	Rebuild bool
 
+	// What the configuration knows of the upstream.
+	KeepDeveloper  bool     // it knows the role developer, whoever it is (S-1)
+	ThinkTags      []string // names of the tags around reasoning in its text; nil = think (W-4)
+	ThinkPrefilled bool     // its prompts end with a start tag: texts begin as reasoning
+
 	Blobs Blobs  // body tokens of Request and of a request body; nil = none
 	Nonce string // nonce of the body tokens; "" = full body
 

@@ -2,6 +2,7 @@ package translator
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/abi"
@@ -88,6 +89,8 @@ func (x *translations) read(c *hub.Ctx, in []byte) (t translation, err error) {
 			c.Count = f.Bool()
 		case abi.TagRebuild:
 			c.Rebuild = f.Bool()
+		case abi.TagTrait:
+			trait(c, f.Text())
 		case abi.TagStatus:
 			c.Status = int(f.Uint())
 		case abi.TagHeader:
@@ -202,6 +205,18 @@ func (x *translations) renderError(c *hub.Ctx, t *translation) {
 	mark := w.Open(abi.TagBody)
 	w.Buf = t.to.AppendError(c, w.Buf, e)
 	w.Close(mark)
+}
+
+// trait notes what the configuration knows of the upstream.
+func trait(c *hub.Ctx, name string) {
+	switch tag, isTag := strings.CutPrefix(name, abi.TraitThink); {
+	case isTag:
+		c.ThinkTags = append(c.ThinkTags, tag)
+	case name == abi.TraitPrefilled:
+		c.ThinkPrefilled = true
+	case name == abi.TraitDeveloper:
+		c.KeepDeveloper = true
+	}
 }
 
 func (x *translations) degraded(field string) { x.drops = append(x.drops, field) }

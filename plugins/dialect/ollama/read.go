@@ -20,7 +20,9 @@ func (d *Dialect) ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) 
 }
 
 // NewDecoder implements [hub.Dialect].
-func (*Dialect) NewDecoder(c *hub.Ctx) hub.Decoder { return &decoder{ctx: c} }
+func (*Dialect) NewDecoder(c *hub.Ctx) hub.Decoder {
+	return &decoder{ctx: c, think: stream.Splitter(c)}
+}
 
 // decoder reads the lines of one streamed answer; calls come complete.
 type decoder struct {

@@ -124,6 +124,9 @@ func (w *writer) system(dst []byte, m *hub.Message) []byte {
 		case "openai", "codex", "github":
 			role = hub.Developer
 		}
+		if w.c.KeepDeveloper {
+			role = hub.Developer
+		}
 	}
 	dst = append(jsn.Sep(dst), '{')
 	dst = jsn.AppendStringMember(dst, "role", role)

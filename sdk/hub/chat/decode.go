@@ -39,10 +39,10 @@ type call struct {
 
 // NewDecoder reads a stream of chat completion chunks. Think tags in its text become
 // reasoning (W-4).
-func NewDecoder(c *hub.Ctx) hub.Decoder { return newDecoder(c, c.Provider != official) }
+func NewDecoder(c *hub.Ctx) hub.Decoder { return newDecoder(c, tagged(c)) }
 
 func newDecoder(c *hub.Ctx, tags bool) *decoder {
-	d := &decoder{c: c, latest: -1, tags: tags}
+	d := &decoder{c: c, latest: -1, tags: tags, think: stream.Splitter(c)}
 	d.text = func(s jsn.Str) { d.send(hub.ChunkText, s) }
 	d.thought = func(s jsn.Str) { d.send(hub.ChunkReasoning, s) }
 	return d

@@ -10,10 +10,15 @@ import (
 // official is the one provider of this format whose text never holds think tags.
 const official = "openai"
 
+// tagged tells whether reasoning may stand between tags in the text of an answer.
+func tagged(c *hub.Ctx) bool {
+	return c.Provider != official || len(c.ThinkTags) > 0 || c.ThinkPrefilled
+}
+
 // ParseResponse reads a chat completion. Think tags in its text become reasoning
 // (W-4).
 func ParseResponse(c *hub.Ctx, body []byte) (*hub.Response, error) {
-	return parseResponse(c, body, c.Provider != official)
+	return parseResponse(c, body, tagged(c))
 }
 
 func parseResponse(c *hub.Ctx, body []byte, tags bool) (*hub.Response, error) {
@@ -126,7 +131,7 @@ func readMessage(c *hub.Ctx, r *hub.Response, message []byte, tags bool) {
 	}
 	text := joinContent(content, r)
 	if tags && reasoning == nil && len(text) > 0 {
-		var think stream.ThinkSplitter
+		think := stream.Splitter(c)
 		var plain jsn.Str
 		take := func(s jsn.Str) { plain = append(plain, s...) }
 		think.Feed(text, take, addThought)

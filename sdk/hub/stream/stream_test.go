@@ -50,6 +50,42 @@ func TestThinkSplitter(t *testing.T) {
 	}
 }
 
+// Spellings and prefilled prompts are known per upstream; case never matters.
+func TestThinkTagsOfAnUpstream(t *testing.T) {
+	known := []string{"think", "thinking", "thought", "antThinking", "reasoning"}
+	for _, c := range []struct {
+		tags            []string
+		prefilled       bool
+		in              string
+		text, reasoning string
+	}{
+		{known, false, `<thinking>a</think>b</thinking>\nc`, "c", "a</think>b"},
+		{known, false, `<THINK>a</Think>b`, "b", "a"},
+		{known, false, `<antthinking>a</antThinking>b`, "b", "a"},
+		{known, false, `<reasoning>a`, "", "a"},
+		{known, false, `<thinker>a</thinker>`, "<thinker>a</thinker>", ""},
+		{nil, false, `<thought>a</thought>b`, "<thought>a</thought>b", ""},
+		{nil, true, `a < b</think>\nc`, "c", "a < b"},
+		{nil, true, `<think>a</think>b</think>`, "b</think>", "a"},
+		{known, true, ` a</thought>b`, "b", " a"},
+		{nil, true, `a`, "", "a"},
+	} {
+		for cut := range len(c.in) {
+			if cut > 0 && c.in[cut-1] == '\\' {
+				continue
+			}
+			var text, reasoning string
+			s := ThinkSplitter{Tags: c.tags, Prefilled: c.prefilled}
+			onText := func(x jsn.Str) { text += string(x) }
+			onReasoning := func(x jsn.Str) { reasoning += string(x) }
+			s.Feed(jsn.Str(c.in[:cut]), onText, onReasoning)
+			s.Feed(jsn.Str(c.in[cut:]), onText, onReasoning)
+			s.Off(onText, onReasoning)
+			require.Equal(t, [2]string{c.text, c.reasoning}, [2]string{text, reasoning}, "%s at %d", c.in, cut)
+		}
+	}
+}
+
 func run(parallel bool, chunks ...hub.Chunk) []hub.Chunk {
 	var out []hub.Chunk
 	s := NewSequencer(&hub.Ctx{}, func(c *hub.Chunk) {

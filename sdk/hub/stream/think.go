@@ -3,12 +3,8 @@ package stream
 import (
 	"bytes"
 
+	"github.com/omniroute/omniroute/sdk/hub"
 	"github.com/omniroute/omniroute/sdk/jsn"
-)
-
-const (
-	openTag  = "<think>"
-	closeTag = "</think>"
 )
 
 type thinkState uint8
@@ -20,11 +16,26 @@ const (
 	thinkOff
 )
 
+// defaultTag is the spelling that most models use; others are told by configuration.
+const defaultTag = "think"
+
 // ThinkSplitter finds reasoning between think tags at the start of a text that
-// arrives in fragments. The zero value is ready.
+// arrives in fragments; case does not matter in tags. The zero value is ready.
 type ThinkSplitter struct {
+	// Tags are the names of the tags that are looked for; nil = think.
+	Tags []string
+	// Prefilled tells that the prompt ends with a start tag: the text begins as
+	// reasoning, up to an end tag.
+	Prefilled bool
+
 	state thinkState
+	tag   string // that was opened; "" = any
 	held  []byte // a possible tag, held back
+}
+
+// Splitter returns the splitter for an upstream's answers.
+func Splitter(c *hub.Ctx) ThinkSplitter {
+	return ThinkSplitter{Tags: c.ThinkTags, Prefilled: c.ThinkPrefilled}
 }
 
 // Off ends the search, releasing what was held back: as text, or as reasoning inside
@@ -76,40 +87,103 @@ func (s *ThinkSplitter) Feed(frag jsn.Str, text, reasoning func(jsn.Str)) {
 }
 
 func (s *ThinkSplitter) start(b []byte, text func(jsn.Str)) []byte {
-	i := skipBlanks(b)
-	rest := b[i:]
+	rest := b[skipBlanks(b):]
+	partial := len(rest) == 0
+	for i := 0; ; i++ {
+		tag, ok := s.name(i)
+		if !ok {
+			break
+		}
+		switch n := tagPrefix(rest, "<", tag); {
+		case n == len(tag)+2:
+			s.state, s.tag = thinkInside, tag
+			return rest[n:]
+		case n == len(rest):
+			partial = true
+		}
+	}
 	switch {
-	case bytes.HasPrefix(rest, []byte(openTag)):
-		s.state = thinkInside
-		return rest[len(openTag):]
-	case len(rest) < len(openTag) && string(rest) == openTag[:len(rest)]:
+	case partial:
 		s.held = append(s.held, b...)
 		return nil
+	case s.Prefilled:
+		s.state = thinkInside
+		return b
 	}
 	s.state = thinkOff
 	text(b)
 	return nil
 }
 
-func (s *ThinkSplitter) inside(b []byte, reasoning func(jsn.Str)) []byte {
-	if i := bytes.Index(b, []byte(closeTag)); i >= 0 {
-		if i > 0 {
-			reasoning(b[:i])
-		}
-		s.state = thinkBehind
-		return b[i+len(closeTag):]
+// name returns the i-th tag that is looked for.
+func (s *ThinkSplitter) name(i int) (string, bool) {
+	switch {
+	case s.tag != "":
+		return s.tag, i == 0
+	case len(s.Tags) == 0:
+		return defaultTag, i == 0
+	case i < len(s.Tags):
+		return s.Tags[i], true
 	}
-	keep := 0
-	for n := min(len(closeTag)-1, len(b)); n > 0; n-- {
-		if string(b[len(b)-n:]) == closeTag[:n] {
-			keep = n
+	return "", false
+}
+
+// tagPrefix returns how many bytes at the start of b are those of a tag: all of the tag
+// when it is complete, all of b when it may become one, else 0.
+func tagPrefix(b []byte, open, name string) int {
+	n := min(len(b), len(open)+len(name)+1)
+	for i := range n {
+		var want byte
+		switch {
+		case i < len(open):
+			want = open[i]
+		case i < len(open)+len(name):
+			want = name[i-len(open)]
+		default:
+			want = '>'
+		}
+		if lower(b[i]) != lower(want) {
+			return 0
+		}
+	}
+	return n
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func (s *ThinkSplitter) inside(b []byte, reasoning func(jsn.Str)) []byte {
+	for at := 0; at < len(b); at++ {
+		n := bytes.IndexByte(b[at:], '<')
+		if n < 0 {
 			break
 		}
+		at += n
+		for i := 0; ; i++ {
+			tag, ok := s.name(i)
+			if !ok {
+				break
+			}
+			n := tagPrefix(b[at:], "</", tag)
+			if n == 0 || n < len(tag)+3 && n < len(b)-at {
+				continue
+			}
+			if at > 0 {
+				reasoning(b[:at])
+			}
+			if n == len(tag)+3 {
+				s.state = thinkBehind
+				return b[at+n:]
+			}
+			s.held = append(s.held, b[at:]...)
+			return nil
+		}
 	}
-	if len(b) > keep {
-		reasoning(b[:len(b)-keep])
-	}
-	s.held = append(s.held, b[len(b)-keep:]...)
+	reasoning(b)
 	return nil
 }
 
