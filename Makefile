@@ -82,8 +82,12 @@ clean-results:
 	@rm -rf $(RESULTS)
 
 .PHONY: bench
-bench: plugins ## run the benchmarks (BENCH=regexp PKG=./core/doc/...)
-	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(or $(PKG),./...)
+bench: plugins ## the figures that matter beside their bars; BENCH=regexp PKG=./core/doc/... for any others
+ifdef BENCH
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(or $(PKG),./...)
+else
+	@go run .ci/benchtable/main.go
+endif
 
 .PHONY: fuzz
 fuzz: plugins ## run every fuzz target for FUZZTIME (10s)
