@@ -83,7 +83,7 @@ func (d *desk) withPlugins(ctx context.Context) error {
 	if d.plugins != nil {
 		return nil
 	}
-	if err := d.openPlugins(ctx); err != nil {
+	if err := d.openPlugins(ctx, false); err != nil {
 		return err
 	}
 	if err := waitPlugins(ctx, d.plugins); err != nil {

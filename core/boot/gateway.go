@@ -15,6 +15,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/omniroute/omniroute/core/admin/access"
+	"github.com/omniroute/omniroute/core/admin/api"
 	"github.com/omniroute/omniroute/core/boot/control"
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
@@ -32,6 +34,8 @@ type Gateway struct {
 	app     *fiber.App
 	ln      net.Listener
 	control *control.Server
+	access  *access.Service
+	admin   func() *api.Router
 	metrics metrics
 	started time.Time
 
@@ -92,6 +96,9 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g.flow = g.newFlow()
+	if err := g.openAdmin(ctx); err != nil {
+		return nil, err
+	}
 	if err := g.listen(); err != nil {
 		return nil, err
 	}
@@ -208,6 +215,9 @@ func (g *Gateway) greet() {
 	}
 	line("Base URL:", g.publicURL()+"/v1")
 	line("Admin:", g.publicURL()+"/dashboard")
+	if url := g.setupURL(); url != "" {
+		line("Setup:", url+"  (once, within 30 minutes)")
+	}
 	line("Data:", g.dir.Path())
 	if path := g.config().Path; path != "" {
 		line("Config:", path)

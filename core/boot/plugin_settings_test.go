@@ -3,10 +3,12 @@ package boot
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/telemetry"
 )
@@ -42,4 +44,40 @@ func TestPluginSettingsReachTheHost(t *testing.T) {
 		"off":      {Disabled: true},
 		"acme/llm": {Priority: 7, Config: []byte(`{"region":"eu"}`)},
 	}, set.Items)
+}
+
+// Each limit of the file is a limit of the host, for all plugins and for one.
+func TestPluginLimitsReachTheHost(t *testing.T) {
+	var file config.PluginLimits
+	v := reflect.ValueOf(&file).Elem()
+	for i := range v.NumField() {
+		v.Field(i).SetInt(int64(1001 + i))
+	}
+	got := reflect.ValueOf(pluginLimits(file))
+	seen := map[int64]string{}
+	for i := range got.NumField() {
+		name, n := got.Type().Field(i).Name, int64(0)
+		if f := got.Field(i); f.CanUint() {
+			n = int64(f.Uint())
+		} else {
+			n = f.Int()
+		}
+		if name == "Module" { // a key of its own: it is about the file
+			require.Zero(t, n)
+			continue
+		}
+		require.NotZero(t, n, name)
+		require.Empty(t, seen[n], name)
+		seen[n] = name
+	}
+	require.Len(t, seen, v.NumField())
+
+	all := hostLimits(config.Plugins{Limits: file, ModuleSize: 5})
+	require.Equal(t, 5, all.Module)
+	all.Module = 0
+	require.Equal(t, pluginLimits(file), all)
+	one := items(map[string]config.PluginItem{"a/b": {Limits: file, Enabled: true, Metered: true, Isolation: "call"}})["a/b"]
+	require.Equal(t, all, one.Limits)
+	require.Equal(t, "call", one.Isolation)
+	require.False(t, one.Unmetered)
 }

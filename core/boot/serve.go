@@ -49,6 +49,7 @@ func (g *Gateway) serve() {
 		g.app.Get(base+"/dashboard", show)
 	}
 	accept.Register(g.app, g.flow)
+	g.mountAdmin()
 	g.actor(func() {
 		if err := g.app.Listener(g.ln); err != nil && !errors.Is(err, net.ErrClosed) {
 			g.failed <- err

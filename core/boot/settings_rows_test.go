@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/omniroute/omniroute/core/boot"
 	"github.com/omniroute/omniroute/core/boot/control"
 	"github.com/omniroute/omniroute/core/config"
@@ -43,6 +45,10 @@ func serverSettings() []setting {
 			return l.last.Header.Get("access-control-allow-origin")
 		}},
 		{key: "server.shutdown_timeout", to: "3s", want: [2]string{"20s", "3s"}, see: func(l *lab) string { return l.gw.ShutdownTimeout().String() }},
+		{key: "server.public_openapi", to: "true", given: map[string]string{"auth.initial_password": labPassword}, want: [2]string{"401", "200"}, see: again(func(l *lab, _ *boot.Gateway, _ string) string {
+			code, _ := get(l.t, l.root()+"/api/openapi.json")
+			return strconv.Itoa(code)
+		})},
 		{key: "server.instance_name", to: "edge-7", want: [2]string{"false", "true"}, see: again(func(l *lab, _ *boot.Gateway, out string) string {
 			_, metrics := get(l.t, l.root()+"/metrics")
 			return strconv.FormatBool(strings.Contains(out, "Instance:  edge-7\n") && strings.Contains(metrics, `instance="edge-7"`))
@@ -60,7 +66,19 @@ func hashOf(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+const labPassword = "correct horse battery"
+
+// login logs in to the management API.
+func (l *lab) login() *http.Cookie {
+	l.send("POST", "/api/auth/login", `{"password":"`+labPassword+`"}`, "authorization", "")
+	for _, c := range l.last.Cookies() {
+		return c
+	}
+	return &http.Cookie{}
+}
+
 func keySettings() []setting {
+	admin := map[string]string{"auth.initial_password": labPassword}
 	none := map[string]string{"auth.require_keys": "true"}
 	ask := func(key string) func(*lab) string {
 		return func(l *lab) string {
@@ -79,6 +97,24 @@ func keySettings() []setting {
 		{key: "auth.accept_legacy_keys", to: "false", want: [2]string{"200", "401"},
 			given: map[string]string{"auth.require_keys": "true", "auth.keys.0": "{name: old, key: sk-12345678}"},
 			see:   again(func(l *lab, _ *boot.Gateway, _ string) string { return ask("sk-12345678")(l) })},
+		{key: "auth.jwt_secret", to: strings.Repeat("s", 40), given: admin, want: [2]string{"false", "true"}, see: again(func(l *lab, _ *boot.Gateway, _ string) string {
+			_, err := jwt.Parse(l.login().Value, func(*jwt.Token) (any, error) { return []byte(strings.Repeat("s", 40)), nil })
+			return strconv.FormatBool(err == nil)
+		})},
+		{key: "auth.initial_password", to: labPassword, want: [2]string{"403", "200"}, see: again(func(l *lab, _ *boot.Gateway, _ string) string {
+			l.login()
+			return strconv.Itoa(l.last.StatusCode)
+		})},
+		{key: "auth.cookie_secure", to: "true", given: admin, want: [2]string{"false", "true"}, see: again(func(l *lab, _ *boot.Gateway, _ string) string {
+			return strconv.FormatBool(l.login().Secure)
+		})},
+		{key: "auth.allow_open_dashboard", to: "true", want: [2]string{"403", "200"},
+			given: map[string]string{"auth.initial_password": labPassword, "server.listen": "0.0.0.0:0"},
+			see: again(func(l *lab, _ *boot.Gateway, _ string) string {
+				c := l.login()
+				l.send("POST", "/api/settings/require-login", `{"requireLogin":false}`, "authorization", "", "cookie", c.Name+"="+c.Value, "sec-fetch-site", "same-origin")
+				return strconv.Itoa(l.last.StatusCode)
+			})},
 		{key: "auth.store_keys", shown: "core/account TestKeysAreStoredAsHashes"},
 		{key: "auth.keys.*.name", at: "auth.keys.0.name", to: "other", want: [2]string{"k", "other"}, see: keyFact("key.name")},
 		{key: "auth.keys.*.key", at: "auth.keys.0.key", to: "sk-other-00000000", given: none, want: [2]string{"200", "401"}, see: mine},
@@ -100,6 +136,8 @@ func keySettings() []setting {
 		{key: "auth.keys.*.no_log", at: "auth.keys.0.no_log", to: "true", want: [2]string{"true", "false"}, see: entry("oai/m", func(r control.Request) string {
 			return strconv.FormatBool(len(r.Trace) > 0)
 		})},
+		{key: "auth.keys.*.sanitize", at: "auth.keys.0.sanitize", to: "false", given: map[string]string{"providers.oai.sanitize": "true"}, want: [2]string{"yes", "<think>hm</think>yes"},
+			see: replying(fake.Reply{Text: "<think>hm</think>yes"}, content)},
 		{key: "auth.keys.*.enabled", at: "auth.keys.0.enabled", to: "false", given: none, want: [2]string{"200", "401"}, see: mine},
 	}
 	for _, period := range []string{"daily", "weekly", "monthly", "total"} {
@@ -205,10 +243,11 @@ func providerSettings() []setting {
 			role, _ := doc.String(l.oai.Last().Body, "messages", "0", "role")
 			return role
 		}},
-		{key: "sanitize", to: "true", want: [2]string{"<think>hm</think>yes", "yes"}, see: replying(fake.Reply{Text: "<think>hm</think>yes"}, func(l *lab) string {
-			text, _ := doc.String([]byte(l.chat("oai/m", "")), "choices", "0", "message", "content")
-			return text
-		})},
+		{key: "sanitize", to: "true", want: [2]string{"<think>hm</think>yes", "yes"}, see: replying(fake.Reply{Text: "<think>hm</think>yes"}, content)},
+		{key: "think_tags", to: "[thinking]", given: map[string]string{"providers.oai.sanitize": "true"}, want: [2]string{"<thinking>hm</thinking>yes", "yes"},
+			see: replying(fake.Reply{Text: "<thinking>hm</thinking>yes"}, content)},
+		{key: "think_prefilled", to: "true", given: map[string]string{"providers.oai.sanitize": "true"}, want: [2]string{"hm</think>yes", "yes"},
+			see: replying(fake.Reply{Text: "hm</think>yes"}, content)},
 		{key: "tags", to: "[x]", want: [2]string{"", "x"}, see: fact(`join(target.tags, ",")`)},
 		{key: "meta", to: `{zone: "3"}`, want: [2]string{"-", "3"}, see: fact(`target.meta?.zone ?? "-"`)},
 		{key: "passthrough_models", to: "false", want: [2]string{"200", "404"}, see: status("oai/other")},
@@ -531,4 +570,10 @@ func otherSettings() []setting {
 			return strconv.FormatBool(!strings.Contains(string(raw), "storage"))
 		})},
 	}
+}
+
+// content is the text of a chat client's answer.
+func content(l *lab) string {
+	text, _ := doc.String([]byte(l.chat("oai/m", "")), "choices", "0", "message", "content")
+	return text
 }

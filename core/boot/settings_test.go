@@ -395,7 +395,7 @@ func TestEverySettingHasAnEffect(t *testing.T) {
 		t.Skip("starts many gateways")
 	}
 	table := slices.Concat(serverSettings(), keySettings(), routingSettings(), providerSettings(), accountSettings(), modelSettings(),
-		comboSettings(), ownRules(), outboundSettings(), safetySettings(), otherSettings())
+		comboSettings(), ownRules(), outboundSettings(), safetySettings(), pluginSettings(), otherSettings())
 	var have []string
 	for _, s := range table {
 		if !slices.Contains(have, s.key) {

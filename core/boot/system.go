@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-json"
 
 	"github.com/omniroute/omniroute/core/account"
+	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/catalog"
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
@@ -38,6 +39,7 @@ type system struct {
 	keys    *account.Keys
 	pool    *account.Pool
 	ledger  *ledger.Ledger
+	audit   *audit.Log
 	repo    *catalog.Repo
 	client  *upstream.Client
 	plugins *host.Host // nil until openPlugins
@@ -68,7 +70,7 @@ func openSystem(ctx context.Context, opt Options, snap *config.Snapshot, withPlu
 	}
 	s.onClose(func(context.Context) error { return s.dir.Close() })
 	if withPlugins {
-		if err := s.openPlugins(ctx); err != nil {
+		if err := s.openPlugins(ctx, true); err != nil {
 			return nil, err
 		}
 	}
@@ -138,6 +140,9 @@ func (s *system) openNouns(ctx context.Context) error {
 	if s.pool, err = account.OpenPool(ctx, s.store, account.PoolOptions{Writer: s.writer}); err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
+	if s.audit, err = audit.Open(ctx, s.store, audit.Options{OnError: s.storeFailed}); err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
 	s.repo = catalog.NewRepo(s.store)
 	if s.ledger, err = ledger.Open(ctx, s.store, ledger.Options{
 		Retention: file.Logging.Requests.Retention, MaxBytes: int64(file.Logging.Requests.MaxSize), OnError: s.storeFailed,
@@ -148,8 +153,9 @@ func (s *system) openNouns(ctx context.Context) error {
 	return nil
 }
 
-// openPlugins starts the plugin host once. Plugins load in the background.
-func (s *system) openPlugins(ctx context.Context) error {
+// openPlugins starts the plugin host once. Plugins load in the background. With interim, those that were never
+// compiled serve meanwhile, slowly: a gateway is there at once, a command does its one thing at full speed.
+func (s *system) openPlugins(ctx context.Context, interim bool) error {
 	if s.plugins != nil {
 		return nil
 	}
@@ -157,7 +163,9 @@ func (s *system) openPlugins(ctx context.Context) error {
 	if len(core) == 0 {
 		s.log.Warn(noCore)
 	}
-	h, err := host.Open(ctx, pluginOptions(core, s.config(), s.log))
+	opt := pluginOptions(core, s.config(), s.log)
+	opt.Interim = interim
+	h, err := host.Open(ctx, opt)
 	if err != nil {
 		return fmt.Errorf("plugins: %w", err)
 	}
@@ -175,7 +183,7 @@ func pluginOptions(core []byte, conf *config.Snapshot, log *slog.Logger) host.Op
 	}
 	return host.Options{
 		Core: core, Dir: p.Dir, CacheDir: cache,
-		Trust: host.Trust{Mode: host.TrustMode(p.Trust.Mode)}, Items: items(p.Items),
+		Trust: host.Trust{Mode: host.TrustMode(p.Trust.Mode)}, Items: items(p.Items), Limits: hostLimits(p),
 		Log: log,
 	}
 }
@@ -184,7 +192,10 @@ func pluginOptions(core []byte, conf *config.Snapshot, log *slog.Logger) host.Op
 func items(file map[string]config.PluginItem) map[string]host.Item {
 	out := make(map[string]host.Item, len(file))
 	for name, it := range file {
-		item := host.Item{Disabled: !it.Enabled, Priority: it.Priority}
+		item := host.Item{
+			Disabled: !it.Enabled, Priority: it.Priority, Limits: pluginLimits(it.Limits),
+			Isolation: it.Isolation, Unmetered: !it.Metered,
+		}
 		if len(it.Config) > 0 {
 			// What YAML decoded into maps, lists and scalars always has a JSON form.
 			item.Config, _ = json.Marshal(it.Config)

@@ -41,6 +41,7 @@ func (c *checker) run() {
 	}
 	c.combos()
 	c.safety()
+	c.plugins()
 	c.rest()
 }
 
@@ -164,6 +165,9 @@ func expandHome(path string, env map[string]string) (string, error) {
 func (c *checker) auth() {
 	a := &c.file.Auth
 	c.oneOf(join("auth", "require_keys"), string(a.RequireKeys), "auto", "true", "false")
+	if n := len(a.JWTSecret); n > 0 && n < 32 {
+		c.bad(join("auth", "jwt_secret"), "want at least 32 characters, got %d", n)
+	}
 	c.oneOf(join("auth", "store_keys"), a.StoreKeys, "encrypted", "hash")
 	if n := len(a.APIKeySecret); n > 0 && n < 16 {
 		c.bad(join("auth", "api_key_secret"), "want at least 16 characters, got %d", n)
@@ -290,6 +294,11 @@ func (c *checker) provider(path, id string, p *Provider) {
 	c.optional(join(path, "quota_scope"), p.QuotaScope, "account", "model")
 	c.optional(join(path, "data_policy"), p.DataPolicy, "zdr", "no-train", "retain", "train")
 	c.optional(join(path, "developer_role"), p.DeveloperRole, "keep", "system")
+	for i, tag := range p.ThinkTags {
+		if !thinkTag.MatchString(tag) {
+			c.bad(index(join(path, "think_tags"), i), "want the name of a tag without its brackets, such as thinking")
+		}
+	}
 	c.accounts(join(path, "accounts"), p)
 	ids := map[string]int{}
 	for i := range p.Models {

@@ -35,6 +35,9 @@ var seeds = []seed{
 	{name: "INSTANCE_NAME", path: "server.instance_name"},
 	{name: "REQUIRE_API_KEY", path: "auth.require_keys", convert: boolWord},
 	{name: "API_KEY_SECRET", path: "auth.api_key_secret"},
+	{name: "JWT_SECRET", path: "auth.jwt_secret"},
+	{name: "INITIAL_PASSWORD", path: "auth.initial_password"},
+	{name: "AUTH_COOKIE_SECURE", path: "auth.cookie_secure", convert: boolWord},
 	{name: "MACHINE_ID_SALT", path: "auth.machine_id_salt"},
 	{name: "STORAGE_ENCRYPTION_KEY", path: "storage.encryption_key"},
 	{name: Prefix + "STORAGE_KEY", path: "storage.encryption_key"},
@@ -63,7 +66,7 @@ var seeds = []seed{
 
 // fileSecrets are keys whose variables may also name a file that holds the
 // value: NAME_FILE.
-var fileSecrets = []string{"auth.api_key_secret", "storage.encryption_key"}
+var fileSecrets = []string{"auth.api_key_secret", "auth.jwt_secret", "auth.initial_password", "storage.encryption_key"}
 
 // EnvNames maps the variables that have names of their own to the keys they
 // set. PORT and HOSTNAME set the two halves of server.listen.

@@ -77,6 +77,7 @@ type Server struct {
 	CORSOrigins     []string      `yaml:"cors_origins"`    // "*" or origins; empty = no CORS headers
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 	InstanceName    string        `yaml:"instance_name"`
+	PublicOpenAPI   bool          `yaml:"public_openapi"` // shows the description of the management API without a login
 }
 
 // RequireKeys says when /v1 asks for a client key.
@@ -96,6 +97,11 @@ type Auth struct {
 	MachineIDSalt    string      `yaml:"machine_id_salt"`
 	AcceptLegacyKeys bool        `yaml:"accept_legacy_keys"`
 	StoreKeys        string      `yaml:"store_keys"` // encrypted | hash
+
+	JWTSecret          string `yaml:"jwt_secret"`           // signs dashboard sessions; "" = kept in the data directory
+	InitialPassword    string `yaml:"initial_password"`     // becomes the dashboard's password if there is none
+	CookieSecure       bool   `yaml:"cookie_secure"`        // session cookies over HTTPS only, whatever the gateway sees
+	AllowOpenDashboard bool   `yaml:"allow_open_dashboard"` // the login may be switched off while listening beyond this machine
 }
 
 // Key is a static client key. Exactly one of Key and Hash is set.
@@ -113,6 +119,7 @@ type Key struct {
 	Limits    KeyLimits         `yaml:"limits"`
 	Expires   time.Time         `yaml:"expires"` // zero = never
 	NoLog     bool              `yaml:"no_log"`
+	Sanitize  *bool             `yaml:"sanitize"` // false: answers pass as the provider wrote them
 	Enabled   bool              `yaml:"enabled" default:"true"`
 }
 
@@ -173,10 +180,15 @@ type Provider struct {
 	Meta          map[string]string `yaml:"meta"`
 	Passthrough   *bool             `yaml:"passthrough_models"`
 	Sanitize      *bool             `yaml:"sanitize"` // true: answers for chat clients have that API's fields only, think tags are split off
-	Cooling       *bool             `yaml:"cooling"`  // false: transient failures never cool its accounts
-	ModelsList    ModelsList        `yaml:"models_list"`
-	Accounts      []Account         `yaml:"accounts"`
-	Models        []Model           `yaml:"models"`
+	// ThinkTags are the names of the tags that its models put around reasoning in
+	// their text; empty = think. ThinkPrefilled: its prompts end with the start tag,
+	// so that answers begin as reasoning.
+	ThinkTags      []string   `yaml:"think_tags"`
+	ThinkPrefilled bool       `yaml:"think_prefilled"`
+	Cooling        *bool      `yaml:"cooling"` // false: transient failures never cool its accounts
+	ModelsList     ModelsList `yaml:"models_list"`
+	Accounts       []Account  `yaml:"accounts"`
+	Models         []Model    `yaml:"models"`
 	// Own are the provider's own rules, by hook.
 	Own map[string]Rules `yaml:"-"`
 }
@@ -290,11 +302,13 @@ type ComboConfig struct {
 
 // Plugins says where plugin files are and whom to trust.
 type Plugins struct {
-	Dir   string                `yaml:"dir"`
-	Lock  string                `yaml:"lock"`
-	Trust Trust                 `yaml:"trust"`
-	Cache PluginCache           `yaml:"cache"`
-	Items map[string]PluginItem `yaml:"items"` // by plugin name
+	Dir        string                `yaml:"dir"`
+	Lock       string                `yaml:"lock"`
+	Trust      Trust                 `yaml:"trust"`
+	Cache      PluginCache           `yaml:"cache"`
+	ModuleSize Size                  `yaml:"module_size"` // of a plugin file
+	Limits     PluginLimits          `yaml:"limits"`
+	Items      map[string]PluginItem `yaml:"items"` // by plugin name
 }
 
 // PluginCache is where compiled modules are kept.
@@ -308,6 +322,10 @@ type PluginItem struct {
 	Enabled  bool           `yaml:"enabled" default:"true"`
 	Priority int            `yaml:"priority"` // the higher one serves a part both have
 	Config   map[string]any `yaml:"config"`   // checked against the plugin's schema
+
+	Limits    PluginLimits `yaml:"limits"`
+	Isolation string       `yaml:"isolation"`              // shared | stream | call; "" = what manifest and trust come to
+	Metered   bool         `yaml:"metered" default:"true"` // false runs it as it is: it can then not be stopped
 }
 
 // Trust is what happens with unsigned plugins.

@@ -120,6 +120,9 @@ func (c *checker) ipFilter(f *IPFilter) {
 	}
 }
 
+// thinkTag is the name of a tag around reasoning.
+var thinkTag = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,31}$`)
+
 var octets = regexp.MustCompile(`^(\d{1,3}|\*)(\.(\d{1,3}|\*)){3}$`)
 
 // isAddressPattern tells whether ipIn of the policies understands an entry.

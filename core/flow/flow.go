@@ -101,6 +101,9 @@ func (f *Flow) Inflight() int { return int(f.inflight.Load()) }
 // Drain makes the gateway refuse new calls, as the gate rules say.
 func (f *Flow) Drain() { f.draining.Store(true) }
 
+// Draining reports whether the gateway is stopping.
+func (f *Flow) Draining() bool { return f.draining.Load() }
+
 // Wait returns when no call runs any more, or when ctx ends.
 func (f *Flow) Wait(ctx context.Context) error {
 	for f.inflight.Load() > 0 {

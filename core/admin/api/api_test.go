@@ -57,6 +57,8 @@ type bench struct {
 	audit  *auditLog
 	now    time.Time
 	runs   int
+
+	blocked bool
 }
 
 type thing struct {
@@ -76,7 +78,14 @@ func newBench(t *testing.T) *bench {
 	b.Router = New(Config{
 		Version: "test", Access: b.access, Audit: b.audit, Keys: keys{"sk-plain": {"inference"}, "sk-root": {"inference", "admin"}},
 		ClientIP: func(c *fiber.Ctx) netip.Addr { return netip.MustParseAddr("203.0.113.7") },
-		BaseURL:  func() string { return "" }, Draining: func() bool { return false },
+		Secure:   func(*fiber.Ctx) bool { return false },
+		Allow: func(ip netip.Addr, _ string) error {
+			if b.blocked {
+				return fault.New(fault.AddressNotAllowed)
+			}
+			return nil
+		},
+		BaseURL: func() string { return "" }, Draining: func() bool { return false },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: clock,
 	})
 	for tier := range tiers {
@@ -349,4 +358,12 @@ func TestDraining(t *testing.T) {
 	status, body, _ := b.do(t, "GET", "/api/tier/public", "", nil)
 	require.Equal(t, 503, status)
 	require.Equal(t, fault.Unavailable, errorCode(t, body))
+}
+
+func TestBlockedAddress(t *testing.T) {
+	b := newBench(t)
+	b.blocked = true
+	status, body, _ := b.do(t, "GET", "/api/tier/public", "", nil)
+	require.Equal(t, 403, status)
+	require.Equal(t, fault.AddressNotAllowed, errorCode(t, body))
 }

@@ -40,6 +40,10 @@ type Config struct {
 	Audit   Audit
 	// ClientIP tells who asked, past trusted proxies.
 	ClientIP func(c *fiber.Ctx) netip.Addr
+	// Secure tells whether the client speaks HTTPS, to the gateway or to a trusted proxy.
+	Secure func(c *fiber.Ctx) bool
+	// Allow returns the refusal of an address that may not talk to the gateway.
+	Allow func(ip netip.Addr, path string) error
 	// BaseURL is the public URL of the gateway; "" if the operator named none.
 	BaseURL func() string
 	// Draining refuses every request while the gateway stops.
@@ -300,6 +304,9 @@ func (r *Router) guard(c *fiber.Ctx, route *Route, handler func() error) (err er
 	ctx := c.UserContext()
 	w := From(ctx)
 	credential := r.who(c, w)
+	if err := r.conf.Allow(w.IP, route.Path); err != nil {
+		return err
+	}
 	if err := r.admit(c, route, w, credential); err != nil {
 		return err
 	}

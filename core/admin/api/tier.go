@@ -34,6 +34,7 @@ type Who struct {
 	KeyID            string     // the client key that was presented; "" without one
 	IP               netip.Addr // of the client, past trusted proxies
 	Local            bool       // a loopback peer, and no proxy in between
+	Secure           bool       // the client speaks HTTPS
 	UserAgent        string
 	RequestID        string
 }
@@ -68,7 +69,7 @@ var forwarding = [...]string{fiber.HeaderXForwardedFor, "Forwarded", "X-Forwarde
 func (r *Router) who(c *fiber.Ctx, w *Who) error {
 	w.UserAgent = c.Get(fiber.HeaderUserAgent)
 	peer, _ := netip.ParseAddrPort(c.Context().RemoteAddr().String())
-	w.IP = r.conf.ClientIP(c)
+	w.IP, w.Secure = r.conf.ClientIP(c), r.conf.Secure(c)
 	w.Local = peer.Addr().Unmap().IsLoopback() && r.ownName(string(c.Request().Host()))
 	for _, h := range forwarding {
 		if len(c.Request().Header.Peek(h)) > 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/omniroute/omniroute/core/account"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/policy"
 )
 
 // ErrNoServer says that nobody serves the socket.
@@ -178,4 +179,9 @@ func (c *Client) Requests(ctx context.Context, f ledger.Filter) (ledger.Page, er
 // Request implements Desk.
 func (c *Client) Request(ctx context.Context, id string) (Request, error) {
 	return get[Request](ctx, c, "GET", "/requests/"+url.PathEscape(id), nil)
+}
+
+// Candidates implements Desk.
+func (c *Client) Candidates(ctx context.Context, q Question) (*policy.Record, error) {
+	return get[*policy.Record](ctx, c, "POST", "/candidates", q)
 }

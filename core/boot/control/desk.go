@@ -9,6 +9,7 @@ import (
 	"github.com/omniroute/omniroute/core/account"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/policy"
 )
 
 // Socket is the name of the control socket within the data directory.
@@ -42,6 +43,15 @@ type Desk interface {
 	Requests(ctx context.Context, f ledger.Filter) (ledger.Page, error)
 	// Request reads one request with its trace.
 	Request(ctx context.Context, id string) (Request, error)
+	// Candidates tells what a model name means today, as facts that rules can decide on.
+	Candidates(ctx context.Context, q Question) (*policy.Record, error)
+}
+
+// Question is about a model name, for a request of so many tokens.
+type Question struct {
+	Model     string `json:"model"`
+	TokensIn  int    `json:"tokens_in"`
+	MaxTokens int    `json:"max_tokens"`
 }
 
 // Status describes a gateway.

@@ -111,6 +111,13 @@ func Handler(desk Desk) http.Handler {
 	handle(mux, "GET /requests/{id}", func(r *http.Request) (any, error) {
 		return desk.Request(r.Context(), r.PathValue("id"))
 	})
+	handle(mux, "POST /candidates", func(r *http.Request) (any, error) {
+		var q Question
+		if err := decode(r, &q); err != nil {
+			return nil, err
+		}
+		return desk.Candidates(r.Context(), q)
+	})
 	return mux
 }
 
