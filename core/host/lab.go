@@ -72,6 +72,16 @@ func (l *Lab) Plugin() LabPlugin {
 	return p
 }
 
+// Describe asks the plugin for its manifest.
+func (l *Lab) Describe(ctx context.Context) ([]byte, error) {
+	r, err := l.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.inst.describe()
+}
+
 // FuelLimit is what a call of the operation may burn.
 func (l *Lab) FuelLimit(op abi.Op, input int) uint64 {
 	return uint64(max(0, l.mod.limits.fuel(op, input)))

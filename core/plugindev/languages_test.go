@@ -12,6 +12,7 @@ import (
 
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/plugindev"
+	"github.com/omniroute/omniroute/sdk/conform"
 	"github.com/omniroute/omniroute/sdk/fixture"
 	"github.com/stretchr/testify/require"
 )
@@ -51,6 +52,34 @@ func cacheDir(t *testing.T) string {
 	return dir
 }
 
+// Every example keeps to what is asked of every plugin.
+func TestLanguagesConform(t *testing.T) {
+	cases, err := fixture.Load(filepath.Join(examples, "testdata"))
+	require.NoError(t, err)
+	for _, lang := range plugindev.Languages() {
+		t.Run(string(lang), func(t *testing.T) {
+			lab := openLab(t, example(t, lang))
+			report, err := plugindev.Conform(t.Context(), lab, cases, 2000)
+			require.NoError(t, err)
+			for _, f := range report.Findings {
+				require.NotEqual(t, conform.Failed, f.Result, "%s: %s: %s", f.ID, f.Title, f.Problem)
+			}
+			t.Logf("%d passed, %d do not apply", report.Passed, report.Skipped)
+		})
+	}
+}
+
+// compiled examples, by language.
+var compiled = map[plugindev.Language][]byte{}
+
+func example(t *testing.T, lang plugindev.Language) []byte {
+	t.Helper()
+	if compiled[lang] == nil {
+		compiled[lang] = compile(t, filepath.Join(examples, folders[lang]))
+	}
+	return compiled[lang]
+}
+
 // The same provider in four languages answers every shared case with the same
 // bytes as the Go code that runs natively.
 func TestLanguagesAgree(t *testing.T) {
@@ -59,8 +88,7 @@ func TestLanguagesAgree(t *testing.T) {
 	require.Greater(t, len(cases), 20)
 	for _, lang := range plugindev.Languages() {
 		t.Run(string(lang), func(t *testing.T) {
-			dir := filepath.Join(examples, folders[lang])
-			wasm := compile(t, dir)
+			wasm := example(t, lang)
 			start := time.Now()
 			lab := openLab(t, wasm)
 			t.Logf("%s: %d bytes, ready after %v", lang, len(wasm), time.Since(start).Round(time.Millisecond))
@@ -89,7 +117,7 @@ func golden(t *testing.T) map[string][][]byte {
 	if goldenRecords != nil {
 		return goldenRecords
 	}
-	lab := openLab(t, compile(t, filepath.Join(examples, folders[plugindev.Go])))
+	lab := openLab(t, example(t, plugindev.Go))
 	cases, err := fixture.Load(filepath.Join(examples, "testdata"))
 	require.NoError(t, err)
 	goldenRecords = map[string][][]byte{}

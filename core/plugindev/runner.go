@@ -5,6 +5,7 @@ import (
 
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/omniroute/omniroute/sdk/conform"
 	"github.com/omniroute/omniroute/sdk/fixture"
 )
 
@@ -46,4 +47,17 @@ func Check(ctx context.Context, lab *host.Lab, c *fixture.Case) (*fixture.Outcom
 		runs = append(runs, r)
 		return r, nil
 	})
+}
+
+// Conform examines a plugin in WebAssembly; cases are its recorded ones, churn
+// is how many streams come and go (0 = 10,000).
+func Conform(ctx context.Context, lab *host.Lab, cases []fixture.Case, churn int) (conform.Report, error) {
+	manifest, err := lab.Describe(ctx)
+	if err != nil {
+		return conform.Report{}, err
+	}
+	return conform.Run(conform.Plugin{
+		Manifest: manifest, Cases: cases, Churn: churn,
+		Start: func() (fixture.Runner, error) { return Start(ctx, lab) },
+	}), nil
 }

@@ -1,7 +1,7 @@
 // Package plugintest tests a plugin in plain `go test`:
 //
-//	func TestAcme(t *testing.T)    { plugintest.Run(t, P, "testdata") }
-//	func TestConforms(t *testing.T) { plugintest.Conform(t, P, "testdata") }
+//	func TestAcme(t *testing.T)     { plugintest.Run(t, P, "testdata") }
+//	func TestConforms(t *testing.T) { plugintest.Conform(t, func() sdk.Source { return P }, "testdata") }
 //
 // Run runs the recorded cases (see package fixture for their form); set
 // UPDATE_FIXTURES=1 to write their want files from what the plugin does.
