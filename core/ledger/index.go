@@ -141,8 +141,8 @@ const maxUnion = 128
 
 // candidates returns the row ids a filter may mean, newest first, and false if
 // the filter names no indexed field.
-func (m *matcher) candidates(ctx context.Context, l *Ledger) (ids, bool) {
-	var all meet
+func (m *matcher) candidates(ctx context.Context, l *Ledger) (*meet, bool) {
+	all := meet{budget: &budget{left: l.seeks}}
 	add := func(f field, wanted bool, match func(string) bool) {
 		if !wanted {
 			return
@@ -154,9 +154,9 @@ func (m *matcher) candidates(ctx context.Context, l *Ledger) (ids, bool) {
 		u := union{}
 		for _, v := range values {
 			prefix := indexKey(indexed{f, v}, "")
-			u = append(u, &column{ctx: ctx, store: l.store, prefix: prefix})
+			u = append(u, &column{ctx: ctx, store: l.store, prefix: prefix, budget: all.budget})
 		}
-		all = append(all, u)
+		all.parts = append(all.parts, u)
 	}
 	part := func(p string) func(string) bool {
 		return func(v string) bool { return strings.Contains(strings.ToLower(v), p) }
@@ -167,8 +167,17 @@ func (m *matcher) candidates(ctx context.Context, l *Ledger) (ids, bool) {
 	add(byAccount, m.account != "", part(m.account))
 	add(byKey, m.key != "", part(m.key))
 	add(byCombo, m.f.Combo, func(string) bool { return true })
-	return all, len(all) > 0
+	return &all, len(all.parts) > 0
 }
+
+// budget bounds what one page reads of the indexes.
+type budget struct {
+	left int
+	at   string // rows above it have been looked at
+}
+
+// maxSeek is how many index entries one page reads.
+const maxSeek = 50_000
 
 // status reports whether a stored status is one the filter means.
 func (m *matcher) status(v string) bool {
@@ -182,17 +191,12 @@ func (m *matcher) status(v string) bool {
 	return code == m.code
 }
 
-// ids yields row ids in descending order.
-type ids interface {
-	// seek returns the greatest id that is not above max; "" if there is none.
-	seek(max string) (string, error)
-}
-
 // column is the rows of one value, read in pieces.
 type column struct {
 	ctx    context.Context
 	store  state.Store
 	prefix string
+	budget *budget
 
 	piece []string // descending
 	size  int
@@ -204,6 +208,7 @@ const (
 	lastPiece  = 2048
 )
 
+// seek returns the greatest id that is not above max; "" if there is none.
 func (c *column) seek(max string) (string, error) {
 	for {
 		i := sort.Search(len(c.piece), func(i int) bool { return c.piece[i] <= max })
@@ -212,6 +217,9 @@ func (c *column) seek(max string) (string, error) {
 		}
 		if c.end {
 			return "", nil
+		}
+		if c.budget.left <= 0 {
+			return "", errEnough
 		}
 		if err := c.read(max); err != nil {
 			return "", err
@@ -230,6 +238,7 @@ func (c *column) read(max string) error {
 		c.piece = append(c.piece, e.Key[len(c.prefix):])
 		return nil
 	})
+	c.budget.left -= len(c.piece) + 1
 	c.end = len(c.piece) < c.size
 	return err
 }
@@ -251,11 +260,15 @@ func (u union) seek(max string) (best string, err error) {
 }
 
 // meet yields what all of its parts have, by leaping to the lowest candidate.
-type meet []union
+type meet struct {
+	parts  []union
+	budget *budget
+}
 
-func (m meet) seek(max string) (string, error) {
-	for agreed, i := 0, 0; ; i = (i + 1) % len(m) {
-		id, err := m[i].seek(max)
+func (m *meet) seek(max string) (string, error) {
+	for agreed, i := 0, 0; ; i = (i + 1) % len(m.parts) {
+		m.budget.at = max
+		id, err := m.parts[i].seek(max)
 		if err != nil || id == "" {
 			return "", err
 		}
@@ -264,7 +277,7 @@ func (m meet) seek(max string) (string, error) {
 		} else {
 			agreed, max = 1, id
 		}
-		if agreed >= len(m) {
+		if agreed >= len(m.parts) {
 			return id, nil
 		}
 	}

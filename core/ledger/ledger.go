@@ -49,6 +49,7 @@ type Ledger struct {
 	shedding atomic.Int64 // rows given up because the store failed for long
 	words    words
 	tuples   crowdCheck // the writer's
+	seeks    int        // index entries that one page reads at most
 	pruning  sync.Mutex
 
 	wake chan struct{}
@@ -82,7 +83,7 @@ func Open(ctx context.Context, s state.Store, opt Options) (*Ledger, error) {
 	l := &Ledger{
 		store: s, opt: opt, ids: state.NewIDSource(opt.Now), counters: newCounters(),
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		reservations: map[string]*Reservation{}, group: newGroup(),
+		seeks: maxSeek, reservations: map[string]*Reservation{}, group: newGroup(),
 	}
 	l.Configure(Bounds{Location: opt.Location, Retention: opt.Retention, MaxBytes: opt.MaxBytes, MaxRows: opt.MaxRows})
 	if err := upgrade(ctx, s); err != nil {

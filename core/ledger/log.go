@@ -38,7 +38,7 @@ type Page struct {
 }
 
 // maxRead bounds the rows that one page reads.
-const maxRead = 20_000
+const maxRead = 10_000
 
 // top is above every row id.
 const top = "~"
@@ -127,14 +127,17 @@ func (r *reader) scan(ctx context.Context) error {
 }
 
 // leap reads the rows that the indexes name.
-func (r *reader) leap(ctx context.Context, from ids) error {
+func (r *reader) leap(ctx context.Context, from *meet) error {
 	for max := r.before; ; {
 		id, err := from.seek(max)
+		if errors.Is(err, errEnough) && len(from.budget.at) == idLength {
+			r.page.Next = following(from.budget.at)
+		}
 		if err != nil || id == "" || r.old(id) {
 			return err
 		}
 		if id == r.before { // a cursor is the last row of the page before
-			max = id[:len(id)-1] + string(id[len(id)-1]-1)
+			max = preceding(id)
 			continue
 		}
 		raw, err := r.l.store.Get(ctx, state.Key(kindRow, id))
@@ -147,9 +150,13 @@ func (r *reader) leap(ctx context.Context, from ids) error {
 				return err
 			}
 		}
-		max = id[:len(id)-1] + string(id[len(id)-1]-1)
+		max = preceding(id)
 	}
 }
+
+// preceding and following are texts next to an id, below and above it.
+func preceding(id string) string { return id[:len(id)-1] + string(rune(id[len(id)-1]-1)) }
+func following(id string) string { return id[:len(id)-1] + string(rune(id[len(id)-1]+1)) }
 
 // matcher is a filter with its texts folded.
 type matcher struct {

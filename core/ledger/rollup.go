@@ -99,8 +99,8 @@ type Totals struct {
 }
 
 // fields lists the sums in the order in which they are stored.
-func (t *Totals) fields() []*int64 {
-	return []*int64{&t.Requests, &t.Errors, &t.Streams, &t.Cached, &t.Prompt, &t.Completion, &t.CachedRead, &t.CacheWrite,
+func (t *Totals) fields() [14]*int64 {
+	return [14]*int64{&t.Requests, &t.Errors, &t.Streams, &t.Cached, &t.Prompt, &t.Completion, &t.CachedRead, &t.CacheWrite,
 		&t.Reasoning, &t.Estimated, (*int64)(&t.Cost), (*int64)(&t.Billed), &t.Unpriced, &t.LatencyMS}
 }
 
@@ -144,40 +144,47 @@ func (t *Totals) count(e *Entry) {
 
 // Spread counts durations in classes that grow by an eighth of a doubling, so a
 // percentile is right within 9 %.
-type Spread map[uint16]int64
+type Spread []int64
 
 const perDoubling = 8
 
-func class(ms int64) uint16 {
+// classes covers 2^40 ms, longer ones count in the last.
+const classes = 40*perDoubling + 2
+
+func class(ms int64) int {
 	if ms <= 0 {
 		return 0
 	}
 	whole := bits.Len64(uint64(ms)) - 1
 	part := math.Log2(float64(ms)/float64(uint64(1)<<whole)) * perDoubling
-	return uint16(whole*perDoubling+int(part)) + 1
+	return min(whole*perDoubling+int(part)+1, classes-1)
 }
 
 // upper is the largest duration of a class.
-func upper(c uint16) int64 {
+func upper(c int) int64 {
 	if c == 0 {
 		return 0
 	}
 	return int64(math.Ceil(math.Exp2(float64(c)/perDoubling))) - 1
 }
 
-func (s *Spread) count(ms int64) {
-	if *s == nil {
-		*s = Spread{}
+func (s *Spread) add(c int, n int64) {
+	if c < 0 || c >= classes {
+		return
 	}
-	(*s)[class(ms)]++
+	if c >= len(*s) {
+		*s = append(*s, make([]int64, c+1-len(*s))...)
+	}
+	(*s)[c] += n
 }
 
+func (s *Spread) count(ms int64) { s.add(class(ms), 1) }
+
 func (s *Spread) merge(o Spread) {
-	if len(o) > 0 && *s == nil {
-		*s = make(Spread, len(o))
-	}
 	for c, n := range o {
-		(*s)[c] += n
+		if n != 0 {
+			s.add(c, n)
+		}
 	}
 }
 
@@ -185,22 +192,19 @@ func (s *Spread) merge(o Spread) {
 // not exceed (nearest rank); 0 without requests.
 func (s Spread) Percentile(p float64) int64 {
 	total := int64(0)
-	classes := make([]uint16, 0, len(s))
-	for c, n := range s {
-		classes = append(classes, c)
+	for _, n := range s {
 		total += n
 	}
 	if total == 0 {
 		return 0
 	}
-	slices.Sort(classes)
 	rank := max(int64(math.Ceil(p/100*float64(total))), 1)
-	for _, c := range classes {
-		if rank -= s[c]; rank <= 0 {
+	for c, n := range s {
+		if rank -= n; rank <= 0 {
 			return upper(c)
 		}
 	}
-	return upper(classes[len(classes)-1])
+	return upper(len(s) - 1)
 }
 
 // rollVersion begins every stored roll-up.
@@ -217,18 +221,21 @@ func (t *Totals) append(dst []byte) []byte {
 	for _, v := range t.fields() {
 		dst = binary.AppendUvarint(dst, uint64(max(*v, 0)))
 	}
-	for _, s := range []Spread{t.Latency, t.TTFT} {
-		classes := make([]uint16, 0, len(s))
-		for c := range s {
-			classes = append(classes, c)
+	for _, s := range [...]Spread{t.Latency, t.TTFT} {
+		used := 0
+		for _, n := range s {
+			if n != 0 {
+				used++
+			}
 		}
-		slices.Sort(classes)
-		dst = binary.AppendUvarint(dst, uint64(len(classes)))
-		last := uint16(0)
-		for _, c := range classes {
-			dst = binary.AppendUvarint(dst, uint64(c-last))
-			dst = binary.AppendUvarint(dst, uint64(s[c]))
-			last = c
+		dst = binary.AppendUvarint(dst, uint64(used))
+		last := 0
+		for c, n := range s {
+			if n != 0 {
+				dst = binary.AppendUvarint(dst, uint64(c-last))
+				dst = binary.AppendUvarint(dst, uint64(n))
+				last = c
+			}
 		}
 	}
 	return dst
@@ -236,10 +243,17 @@ func (t *Totals) append(dst []byte) []byte {
 
 // readTotals reads what append wrote; false for anything else.
 func readTotals(raw []byte) (t Totals, ok bool) {
+	ok = t.addStored(raw)
+	return t, ok
+}
+
+// addStored adds what append wrote; false, and sums of no use, for anything else.
+func (t *Totals) addStored(raw []byte) bool {
 	if len(raw) == 0 || raw[0] != rollVersion {
-		return t, false
+		return false
 	}
 	raw = raw[1:]
+	ok := true
 	next := func() uint64 {
 		v, n := binary.Uvarint(raw)
 		if n <= 0 {
@@ -249,28 +263,17 @@ func readTotals(raw []byte) (t Totals, ok bool) {
 		raw = raw[n:]
 		return v
 	}
-	ok = true
 	for _, v := range t.fields() {
-		*v = int64(next())
+		*v += int64(next())
 	}
-	for _, s := range []*Spread{&t.Latency, &t.TTFT} {
-		n := next()
-		if n > 1<<10 {
-			return Totals{}, false
-		}
-		last := uint64(0)
-		for range n {
-			last += next()
-			if *s == nil {
-				*s = make(Spread, n)
-			}
-			(*s)[uint16(last)] = int64(next())
+	for _, s := range [...]*Spread{&t.Latency, &t.TTFT} {
+		last := 0
+		for n := next(); n > 0 && ok; n-- {
+			last += int(min(next(), classes))
+			s.add(last, int64(next()))
 		}
 	}
-	if !ok || len(raw) > 0 {
-		return Totals{}, false
-	}
-	return t, true
+	return ok && len(raw) == 0
 }
 
 func rollKey(r tier, index int64, t tuple) string {

@@ -166,8 +166,8 @@ func (u *usageReader) add(start time.Time, values []string, raw []byte) error {
 			return nil
 		}
 	}
-	t, ok := readTotals(raw)
-	if !ok {
+	var t Totals
+	if !t.addStored(raw) {
 		return nil // damaged: the others still say something
 	}
 	u.key = u.key[:0]
