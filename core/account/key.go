@@ -25,10 +25,12 @@ type Key struct {
 	Limits    Limits            `json:"limits"`
 	Enabled   bool              `json:"enabled"`
 	NoLog     bool              `json:"no_log,omitempty"`
-	CreatedAt time.Time         `json:"created_at"`
-	ExpiresAt time.Time         `json:"expires_at,omitzero"`
-	LastUsed  time.Time         `json:"last_used,omitzero"`
-	Rev       int64             `json:"rev"`
+	// Verbatim: answers are not sanitized for its requests.
+	Verbatim  bool      `json:"verbatim,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	LastUsed  time.Time `json:"last_used,omitzero"`
+	Rev       int64     `json:"rev"`
 	// FromFile keys are declared in omniroute.yaml and are read-only.
 	FromFile bool `json:"from_file,omitempty"`
 }

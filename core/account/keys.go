@@ -206,6 +206,7 @@ func fileKey(c *config.Key, now time.Time) *keyEntry {
 	return newEntry(Key{
 		ID: "file:" + c.Name, Name: c.Name, Preview: shown, Scopes: c.Scopes, Team: c.Team, Tags: c.Tags, Meta: c.Meta,
 		Models: c.Models, Providers: c.Providers, Limits: limitsOf(c.Limits), Enabled: c.Enabled, NoLog: c.NoLog,
+		Verbatim:  c.Sanitize != nil && !*c.Sanitize,
 		CreatedAt: now, ExpiresAt: c.Expires, FromFile: true,
 	}, hash)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/sdk/abi"
 )
 
 // Catalog is immutable and safe for concurrent use.
@@ -333,6 +334,20 @@ func (b *builder) claim(name string, p *Provider) {
 	b.cat.names[name] = p
 }
 
+// traits is what the configuration knows of a provider that translators have to know.
+func traits(c *config.Provider) (out []string) {
+	if c.DeveloperRole == "keep" {
+		out = append(out, abi.TraitDeveloper)
+	}
+	if c.ThinkPrefilled {
+		out = append(out, abi.TraitPrefilled)
+	}
+	for _, tag := range c.ThinkTags {
+		out = append(out, abi.TraitThink+tag)
+	}
+	return out
+}
+
 func (b *builder) provider(id string, r raw, o *origin) *Provider {
 	p := &Provider{
 		ID: id, Alias: r.text("alias"), Name: r.text("name"), Group: r.text("group"), Kind: r.text("kind"),
@@ -355,6 +370,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 		if c.Sanitize != nil {
 			p.Sanitize = *c.Sanitize
 		}
+		p.Traits = traits(c)
 	}
 	if p.Kind == "" {
 		p.Kind = kindOf(p)

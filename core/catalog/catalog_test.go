@@ -444,7 +444,7 @@ providers:
   claude: {headers: {anthropic-beta: "", X-app: mine}}
   groq: {enabled: false}
   openrouter: {developer_role: system}
-  knows: {dialect: openai, base_urls: ["https://k.example/v1"], developer_role: keep}
+  knows: {dialect: openai, base_urls: ["https://k.example/v1"], developer_role: keep, think_tags: [thought], think_prefilled: true}
   gemini: {base_urls: ["http://127.0.0.1:2/v1beta"]}
   lab: {dialect: openai, prefix: l, base_urls: ["http://127.0.0.1:8000/v1"], allow_private: true, tags: [home], accounts: [{name: a, api_key: none}],
     models: [{id: qwen3-32b, context: 131072, max_output: 8192, tools: true, price: {input: 0, output: 0}}]}
@@ -455,6 +455,9 @@ pricing: {override: {anthropic: {claude-3-5-sonnet-20241022: {output: 99, long_c
 `)
 	openai, _ := cat.Provider("openai")
 	require.Equal(t, []string{"http://127.0.0.1:1/v1"}, openai.BaseURLs)
+	knows, _ := cat.Provider("knows")
+	require.Equal(t, []string{"developer", "think_prefilled", "think:thought"}, knows.Traits)
+	require.Empty(t, openai.Traits)
 	require.Equal(t, "local", openai.Kind)
 	require.Equal(t, "file", openai.Origin)
 	m, _ := cat.Model("openai", "gpt-4o")

@@ -45,6 +45,8 @@ type Provider struct {
 	// Sanitize answers for chat clients: they keep the fields of that API only, and
 	// reasoning between think tags becomes a field of its own.
 	Sanitize bool
+	// Traits are what translators are told of it: the Trait constants of package abi.
+	Traits []string
 	// ForcedStream providers always stream upstream.
 	ForcedStream bool
 	// EffortSuffixes are model name endings that mean a reasoning effort.

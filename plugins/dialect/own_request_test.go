@@ -16,6 +16,7 @@ import (
 	"github.com/omniroute/omniroute/plugins/dialect/cursor"
 	"github.com/omniroute/omniroute/plugins/dialect/openai"
 	"github.com/omniroute/omniroute/sdk/hub"
+	"github.com/omniroute/omniroute/sdk/hub/chat"
 )
 
 func allCases(t testing.TB, kind string) []*cases.Case {
@@ -217,4 +218,31 @@ func TestCursorResults(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(out), `<tool_result>\n<tool_name>f&lt;x&gt;</tool_name>\n<tool_call_id>c&amp;1</tool_call_id>\n<result>~bk3v9q1zx.0~</result>\n</tool_result>`)
 	require.Contains(t, string(out), `<result>if a &lt; b &amp;&amp; c&gt;d {\t} é\/</result>`)
+}
+
+// S-1: the role developer reaches upstreams that know it, from every client format that
+// has it; others get system.
+func TestDeveloperRole(t *testing.T) {
+	byName := map[string]hub.Dialect{}
+	for _, d := range all() {
+		byName[d.Name()] = d
+	}
+	for from, body := range map[string]string{
+		"openai-responses": `{"input":[{"role":"developer","content":"be brief"},{"role":"user","content":"a"}]}`,
+		"hub":              `{"messages":[{"role":"developer","content":"be brief"},{"role":"user","content":"a"}]}`,
+	} {
+		source := byName[from]
+		if from == "hub" {
+			source = chat.Hub{}
+		}
+		for _, c := range []struct {
+			provider string
+			keep     bool
+			role     string
+		}{{"openai", false, "developer"}, {"mock", false, "system"}, {"mock", true, "developer"}} {
+			out, err := hub.TranslateRequest(source, byName["openai"], &hub.Ctx{Model: "m", Provider: c.provider, KeepDeveloper: c.keep}, nil, []byte(body))
+			require.NoError(t, err)
+			require.Contains(t, string(out), `{"role":"`+c.role+`","content":"be brief"}`)
+		}
+	}
 }

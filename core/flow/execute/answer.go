@@ -58,7 +58,7 @@ func (a *attempt) verbatim(dialect string) bool {
 // sanitized reports whether an answer is written anew for a chat client because
 // its provider mixes in what is not of that API.
 func (a *attempt) sanitized(dialect string) bool {
-	return a.t.Provider.Sanitize && dialect == "openai" && a.c.Dialect == "openai"
+	return a.t.Provider.Sanitize && (a.c.Key == nil || !a.c.Key.Verbatim) && dialect == "openai" && a.c.Dialect == "openai"
 }
 
 // streams reports whether the answer on the wire is a stream.
@@ -178,6 +178,7 @@ func (a *attempt) translation(from, to string, body []byte) host.Translation {
 	t := host.Translation{
 		From: from, To: to, Model: a.c.Model, Provider: a.t.Provider.ID, Body: body,
 		Request: clientRequest(a.c), Names: a.request.names, Status: a.status, Stream: a.c.Stream,
+		Traits:  a.t.Provider.Traits,
 		Rebuild: a.sanitized(from) && to == a.c.Dialect,
 	}
 	if a.c.Doc != nil && a.c.Doc.Blobs() > 0 {

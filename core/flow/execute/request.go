@@ -164,7 +164,7 @@ func (r *request) overHub(c *call.Call, t *call.Target, shape *shape) *fault.Err
 func (r *request) from(c *call.Call, t *call.Target, dialect string, body []byte) *fault.Error {
 	out, err := c.Plugins.Request(c.Ctx, host.Translation{
 		From: dialect, To: t.Dialect, Model: t.Upstream, Provider: t.Provider.ID, Project: "",
-		Body: body, Blobs: c.Doc, Stream: c.Stream, Count: c.Endpoint == call.EndpointCountTokens,
+		Body: body, Blobs: c.Doc, Traits: t.Provider.Traits, Stream: c.Stream, Count: c.Endpoint == call.EndpointCountTokens,
 	})
 	if err != nil {
 		return failed(c, err)
