@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"fault"},
 	{"telemetry"},
 	{"config", "state"},
-	{"account", "catalog", "health", "ledger", "oauth", "policy", "guard", "host", "upstream"},
+	{"account", "audit", "backup", "catalog", "health", "ledger", "oauth", "policy", "guard", "host", "upstream"},
 	{"flow", "admin", "plugindev", "evals", "cloudsync", "clitools"},
 	{"boot"},
 	{"cmd"},
