@@ -80,6 +80,27 @@ func (c *Catalog) Chain(model string, exclude func(Target) bool) (pattern string
 	return "", nil
 }
 
+// WithChain adds the fallback chain of a name to what it was resolved to, behind
+// its own targets. Combos have none.
+func (c *Catalog) WithChain(name string, res *Resolution) *Resolution {
+	if res.Combo != nil {
+		return res
+	}
+	pattern, stand := c.Chain(name, func(t Target) bool {
+		return slices.ContainsFunc(res.Targets, func(have Target) bool { return have.ID == t.ID })
+	})
+	if len(stand) == 0 {
+		return res
+	}
+	longer := *res
+	longer.Chain, longer.Targets = pattern, slices.Clone(res.Targets)
+	for _, t := range stand {
+		t.Position = len(longer.Targets)
+		longer.Targets = append(longer.Targets, t)
+	}
+	return &longer
+}
+
 func matches(pattern, name string) bool {
 	_, ok := wildcard(strings.ToLower(pattern), strings.ToLower(name))
 	return ok

@@ -21,6 +21,8 @@ type Verdicts struct {
 	// Unresolved tells that the record knows no targets of Model, so that what
 	// follows from them is not decided.
 	Unresolved bool `json:"unresolved,omitempty"`
+	// Looked tells that the facts about Model are those of today, not recorded.
+	Looked bool `json:"looked_up,omitempty"`
 	// Targets are the ids in the order they are tried, Account the first choice.
 	Targets []string `json:"targets,omitempty"`
 	Account string   `json:"account,omitempty"`
@@ -61,19 +63,36 @@ func (f recordFacts) Banned(ip string) bool              { return hasTag(f.r.Ban
 // the flow does, and stops where the flow would. It has no side effects, and
 // gives the same answer each time. The record is not changed.
 func (s *Set) Decide(r *Record, tr *Trace) Verdicts {
-	d := &decider{set: s, rec: r, tr: tr}
+	v, _ := s.judge(r, tr)
+	return v
+}
+
+// judge is Decide that also tells whose targets and accounts were meant.
+func (s *Set) judge(r *Record, tr *Trace) (Verdicts, *Record) {
+	d := &decider{set: s, rec: r, from: r, tr: tr}
 	d.v.Allowed = true
 	d.bind()
 	if !d.admitted() || !d.affordable() || !d.routed() {
-		return d.v
+		return d.v, d.candidates()
 	}
 	d.prepared()
+	if d.v.Looked { // what happened then happened to other targets
+		return d.v, d.candidates()
+	}
 	d.failures()
 	if r.Usage != nil {
 		m := s.Meter(&MeterEnv{AccountEnv: d.env, Usage: r.Usage}, tr)
 		d.v.Meter = &m
 	}
-	return d.v
+	return d.v, d.candidates()
+}
+
+// candidates is whose targets and accounts were meant.
+func (d *decider) candidates() *Record {
+	if d.from == nil {
+		return d.rec
+	}
+	return d.from
 }
 
 type decider struct {
@@ -82,6 +101,37 @@ type decider struct {
 	tr  *Trace
 	env AccountEnv
 	v   Verdicts
+
+	from   *Record            // whose targets and accounts are meant
+	looked map[string]*Record // models the record does not hold
+}
+
+// lookup asks for what is known today of a model; nil = nothing.
+func (d *decider) lookup(model string) *Record {
+	if d.rec.Lookup == nil {
+		return nil
+	}
+	found, known := d.looked[model]
+	if !known {
+		found = d.rec.Lookup(model)
+		if d.looked == nil {
+			d.looked = map[string]*Record{}
+		}
+		d.looked[model] = found
+	}
+	return found
+}
+
+// route tells how a model name was looked up, then or now.
+func (d *decider) route(model string) Route {
+	route, recorded := d.rec.route(model)
+	if recorded || d.rec.resolved(model) {
+		return route
+	}
+	if today := d.lookup(model); today != nil {
+		route, _ = today.route(model)
+	}
+	return route
 }
 
 func (d *decider) bind() {
@@ -164,7 +214,7 @@ func (d *decider) affordable() bool {
 // rewrite rules.
 func (d *decider) priced() bool {
 	s, gate, model := d.set, &d.env.GateEnv, d.v.Model
-	route := d.rec.route(model)
+	route := d.route(model)
 	gate.Req.Tags = addTags(gate.Req.Tags, route.Tags)
 	if !route.Missing {
 		budget := BudgetEnv{GateEnv: *gate}
@@ -200,17 +250,26 @@ func addTags(tags, more []string) []string {
 func (d *decider) routed() bool {
 	s, target := d.set, &d.env.TargetEnv
 	if !d.rec.resolved(d.v.Model) {
-		d.v.Phase, d.v.Unresolved = "passed", true
-		return false
+		if d.from = d.lookup(d.v.Model); d.from == nil {
+			d.v.Phase, d.v.Unresolved = "passed", true
+			return false
+		}
+		d.v.Looked = true
+		if d.from.Combo != nil {
+			target.Combo = d.from.Combo
+		}
+		if d.from.Cfg != nil {
+			target.Cfg = d.from.Cfg
+		}
 	}
-	if len(d.rec.Targets) == 0 {
+	if len(d.from.Targets) == 0 {
 		return d.refuse("route", GateVerdict{Code: "MODEL_001", Status: 404, Message: "model not found: " + d.v.Model})
 	}
-	target.Targets, target.Target = d.rec.Targets, d.rec.Targets[0]
-	target.Profile = d.rec.Profiles[target.Target.ID]
+	target.Targets, target.Target = d.from.Targets, d.from.Targets[0]
+	target.Profile = d.from.Profiles[target.Target.ID]
 	var kept []*Target
-	for _, i := range s.Filter(target, d.rec.Targets, d.tr) {
-		kept = append(kept, d.rec.Targets[i])
+	for _, i := range s.Filter(target, d.from.Targets, d.tr) {
+		kept = append(kept, d.from.Targets[i])
 	}
 	if len(kept) == 0 {
 		return d.refuse("route", GateVerdict{Code: "MODEL_003", Status: 503, Message: "no target is left"})
@@ -229,14 +288,14 @@ func (d *decider) routed() bool {
 
 // point makes a target, and what belongs to it, the current one.
 func (d *decider) point(id string) {
-	for _, t := range d.rec.Targets {
+	for _, t := range d.from.Targets {
 		if t.ID == id {
 			d.env.Target = t
 		}
 	}
-	d.env.Profile = d.rec.Profiles[id]
+	d.env.Profile = d.from.Profiles[id]
 	d.env.Accounts = nil
-	for _, a := range d.rec.Accounts[id] {
+	for _, a := range d.from.Accounts[id] {
 		copied := *a
 		d.env.Accounts = append(d.env.Accounts, &copied)
 	}

@@ -14,6 +14,8 @@ type detailField struct {
 	parts map[ast.Node]*program
 	// payload expressions are shown only when the rule applied
 	payload bool
+	// whole expressions are shown themselves: what a text or a body field became
+	whole bool
 }
 
 // parts evaluates the sub-expressions that decided about a rule: the operands
@@ -27,6 +29,9 @@ func (s *Set) parts(f *frame, r *rule, matched bool) []Part {
 			continue
 		}
 		w := detailWalk{field: d.field, parts: d.parts, f: f, seen: map[string]bool{}}
+		if d.whole {
+			w.show(d.root)
+		}
 		w.node(d.root)
 		out = append(out, w.out...)
 	}
@@ -42,10 +47,10 @@ func (s *Set) takeApart(r *rule) []detailField {
 		if err != nil {
 			return
 		}
-		d := detailField{field: name, root: tree.Node, parts: map[ast.Node]*program{}, payload: name != "when"}
+		d := detailField{field: name, root: tree.Node, parts: map[ast.Node]*program{}, payload: name != "when", whole: p.want == wantAny}
 		var visit func(n ast.Node)
 		visit = func(n ast.Node) {
-			if shown(n) || logicalNode(n) {
+			if shown(n) || logicalNode(n) || d.whole && n == tree.Node {
 				if sub, err := x.compile(env, n.String(), wantAny); err == nil {
 					d.parts[n] = sub
 				}

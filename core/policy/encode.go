@@ -358,6 +358,7 @@ func (e *encoder) routes(list []Route) {
 			e.member("tags")
 			e.list(r.Tags)
 		}
+		e.text("chain", r.Chain)
 		if r.Missing {
 			e.member("missing")
 			e.dst = append(e.dst, "true"...)

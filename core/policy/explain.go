@@ -27,19 +27,20 @@ type CandidateOutcome struct {
 func (s *Set) Explain(r *Record) Explanation {
 	tr := &Trace{Detail: true}
 	e := Explanation{Set: s.hash, Preset: s.preset}
-	e.Verdicts = s.Decide(r, tr)
+	var from *Record
+	e.Verdicts, from = s.judge(r, tr)
 	for i := range tr.Entries {
 		tr.Entries[i].US = 0 // durations would make two explanations differ
 	}
 	e.Trace = tr.Entries
 	var ids []string
-	for _, t := range r.Targets {
+	for _, t := range from.Targets {
 		ids = append(ids, t.ID)
 	}
 	e.Targets = Candidates(tr, []string{"filter", "order"}, ids, e.Verdicts.Targets)
 	if len(e.Verdicts.Targets) > 0 {
 		ids = nil
-		for _, a := range r.Accounts[e.Verdicts.Targets[0]] {
+		for _, a := range from.Accounts[e.Verdicts.Targets[0]] {
 			ids = append(ids, a.ID)
 		}
 		var first []string

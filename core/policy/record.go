@@ -49,6 +49,11 @@ type Record struct {
 	KeepTexts bool
 	// Served is the target and account that answered.
 	Served, ServedAccount string
+	// Lookup tells what is known today of a model name the record does not hold,
+	// as the Routes, Combo, Cfg, Targets, Accounts and Profiles of another record.
+	// It may be nil, or return nil: then nothing that follows from that model is
+	// decided. It is not part of the JSON.
+	Lookup func(model string) *Record
 	// CostUSD is what the request cost, Costs what it would cost by target.
 	CostUSD float64
 }
@@ -58,6 +63,8 @@ type Route struct {
 	Model string `json:"model"`
 	// Tags come from the name: of its alias, its combo or its suffix.
 	Tags []string `json:"tags,omitempty"`
+	// Chain is the pattern of the fallback chain whose targets come last.
+	Chain string `json:"chain,omitempty"`
 	// Missing tells that nobody knows the name.
 	Missing bool `json:"missing,omitempty"`
 }
@@ -146,13 +153,13 @@ func (r *Record) budget(q BudgetQuery, model string) BudgetState {
 }
 
 // route finds the look-up of a model name.
-func (r *Record) route(model string) Route {
+func (r *Record) route(model string) (route Route, ok bool) {
 	for _, x := range r.Routes {
 		if x.Model == model {
-			return x
+			return x, true
 		}
 	}
-	return Route{}
+	return Route{}, false
 }
 
 // resolved tells whether Targets are those of a model name. A record without

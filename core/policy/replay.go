@@ -41,10 +41,11 @@ func Replay(records []*Record, before, after *Set) Replayed {
 	out := Replayed{ByRule: map[string]int{}}
 	for _, r := range records {
 		var trBefore, trAfter Trace
-		a, b := before.Decide(r, &trBefore), after.Decide(r, &trAfter)
+		a, fromBefore := before.judge(r, &trBefore)
+		b, fromAfter := after.judge(r, &trAfter)
 		out.Requests++
-		out.CostBefore += cost(r, a)
-		out.CostAfter += cost(r, b)
+		out.CostBefore += cost(r, fromBefore, a)
+		out.CostAfter += cost(r, fromAfter, b)
 		what := differences(a, b)
 		if len(what) == 0 {
 			continue
@@ -71,15 +72,15 @@ func Replay(records []*Record, before, after *Set) Replayed {
 	return out
 }
 
-// cost is the price of a decision by its first target.
-func cost(r *Record, v Verdicts) float64 {
+// cost is the price of a decision by its first target, whose facts are in from.
+func cost(r, from *Record, v Verdicts) float64 {
 	if !v.Allowed || len(v.Targets) == 0 {
 		return 0
 	}
 	if v.Targets[0] == r.Served {
 		return r.CostUSD
 	}
-	for _, t := range r.Targets {
+	for _, t := range from.Targets {
 		if t.ID == v.Targets[0] {
 			return math.Max(t.EstCost, 0)
 		}

@@ -184,6 +184,73 @@ func TestReplay(t *testing.T) {
 	require.Zero(t, Replay(records, before, before).Changed)
 }
 
+// TestReplayLooksUp: a draft that routes elsewhere is decided to the end with
+// what is known today, and is asked about each model once.
+func TestReplayLooksUp(t *testing.T) {
+	before := mustLoad(t, fileLayer("policies: {preset: modern}"))
+	after := mustLoad(t, fileLayer(`policies:
+  preset: modern
+  rewrite:
+    - {id: small, when: 'req.model == "big"', model: small}
+    - {id: lost, when: 'req.model == "old"', model: nowhere}
+  filter: [{id: tagged, drop: not ("eu" in req.tags), reason: not in Europe}]
+  budget: [{id: b, scope: all, limit: 5, deny: budget.est > 5}]
+`))
+	target := func(id string, cost float64) *Target {
+		x := NewTarget()
+		x.ID, x.EstCost = id, cost
+		return x
+	}
+	asked := map[string]int{}
+	record := func(model string) *Record {
+		req := NewReq()
+		req.ID, req.Model, req.Tags = model, model, []string{"eu"}
+		return &Record{Req: req, Routes: []Route{{Model: model}}, Targets: []*Target{target("dear/"+model, 2)}, Served: "dear/" + model, CostUSD: 1.5,
+			Usage: &Usage{Input: 3}, Failures: []Failure{{Target: "dear/" + model, Err: NewErr(500), Attempt: &Attempt{N: 1}}},
+			Lookup: func(model string) *Record {
+				asked[model]++
+				if model == "nowhere" {
+					return &Record{Routes: []Route{{Model: model, Missing: true}}}
+				}
+				return &Record{Routes: []Route{{Model: model, Tags: []string{"cheap"}}}, Combo: &Combo{Name: "c", Strategy: "cost-optimized", Size: 2},
+					Targets: []*Target{target("a/"+model, 0.5), target("b/"+model, 0.25)}}
+			}}
+	}
+	got := Replay([]*Record{record("big"), record("old"), record("other")}, before, after)
+	require.Equal(t, []int{2, 1, 2}, []int{got.Changed, got.NewlyDenied, got.TargetChanged})
+	require.Equal(t, map[string]int{"small": 1, "nowhere": 1}, asked)
+	require.InDelta(t, 4.5, got.CostBefore, 1e-9)
+	require.InDelta(t, 1.5+0.25, got.CostAfter, 1e-9)
+	v := got.Changes[0].After
+	require.Equal(t, []any{"small", []string{"b/small", "a/small"}, true, false}, []any{v.Model, v.Targets, v.Looked, v.Unresolved})
+	require.Empty(t, v.Failures, "what happened to other targets tells nothing of these")
+	lost := got.Changes[1].After
+	require.Equal(t, []any{"MODEL_001", 404}, []any{lost.Code, lost.Status})
+
+	e := after.Explain(record("big"))
+	require.Equal(t, "b/small", e.Targets[1].ID)
+	require.Equal(t, 1, e.Targets[1].Rank)
+	r := record("big")
+	r.Lookup = nil
+	require.True(t, after.Decide(r, nil).Unresolved)
+}
+
+// TestExplainShowsHolesOfTexts: the values that a text was made of are shown.
+func TestExplainShowsHolesOfTexts(t *testing.T) {
+	set := mustLoad(t, fileLayer(`policies:
+  preset: none
+  gate: [{id: no, deny: 'Model ${req.model} is not for ${key.team} (${req.messages + 1})', tag: ['t:${key.name}']}]
+`))
+	req := NewReq()
+	req.Model, req.Messages = "m", 2
+	e := set.Explain(&Record{Req: req, Key: &Key{Team: "red", Name: "ci"}})
+	var got []string
+	for _, p := range e.Trace[0].Parts {
+		got = append(got, fmt.Sprintf("%s: %s = %v", p.Field, p.Expr, p.Value))
+	}
+	require.Equal(t, []string{"deny: req.model = m", "deny: key.team = red", "deny: req.messages + 1 = 3", "deny: req.messages = 2", "tag: key.name = ci"}, got)
+}
+
 func TestRecordObserves(t *testing.T) {
 	set := mustLoad(t, fileLayer(`policies:
   gate: [{id: a, when: 'spend("key:k", "day") > 1 and requests("key:k", "minute") > 2 and banned("1.2.3.4") and tokens("x", "day") == 0', deny: x}]

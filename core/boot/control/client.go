@@ -120,6 +120,11 @@ func (c *Client) RevokeKey(ctx context.Context, id string) error {
 	return c.call(ctx, "DELETE", "/keys/"+url.PathEscape(id), nil, nil)
 }
 
+// ResetPassword implements Desk.
+func (c *Client) ResetPassword(ctx context.Context, password string) error {
+	return c.call(ctx, "PUT", "/password", password, nil)
+}
+
 // Providers implements Desk.
 func (c *Client) Providers(ctx context.Context, all bool) ([]Provider, error) {
 	return get[[]Provider](ctx, c, "GET", "/providers?all="+strconv.FormatBool(all), nil)

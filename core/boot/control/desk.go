@@ -28,6 +28,9 @@ type Desk interface {
 	// RevokeKey removes a key by id or name.
 	RevokeKey(ctx context.Context, id string) error
 
+	// ResetPassword gives the dashboard another password and ends every session.
+	ResetPassword(ctx context.Context, password string) error
+
 	// Providers lists those with an account, or the whole catalogue.
 	Providers(ctx context.Context, all bool) ([]Provider, error)
 	Accounts(ctx context.Context, provider string) ([]*account.Account, error)
@@ -41,6 +44,8 @@ type Desk interface {
 
 	// Requests reads a page of the request log.
 	Requests(ctx context.Context, f ledger.Filter) (ledger.Page, error)
+	Maintenance
+
 	// Request reads one request with its trace.
 	Request(ctx context.Context, id string) (Request, error)
 	// Candidates tells what a model name means today, as facts that rules can decide on.

@@ -79,6 +79,13 @@ func Handler(desk Desk) http.Handler {
 	handle(mux, "DELETE /keys/{id}", func(r *http.Request) (any, error) {
 		return nil, desk.RevokeKey(r.Context(), r.PathValue("id"))
 	})
+	handle(mux, "PUT /password", func(r *http.Request) (any, error) {
+		var password string
+		if err := decode(r, &password); err != nil {
+			return nil, err
+		}
+		return nil, desk.ResetPassword(r.Context(), password)
+	})
 	handle(mux, "GET /providers", func(r *http.Request) (any, error) {
 		return desk.Providers(r.Context(), r.FormValue("all") == "true")
 	})
@@ -118,6 +125,7 @@ func Handler(desk Desk) http.Handler {
 		}
 		return desk.Candidates(r.Context(), q)
 	})
+	maintenance(mux, desk)
 	return mux
 }
 

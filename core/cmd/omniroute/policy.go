@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/omniroute/omniroute/core/boot"
+	"github.com/omniroute/omniroute/core/boot/control"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/policy"
 )
@@ -50,6 +51,15 @@ func (a *app) rules(file string) (*policy.Set, []policy.Diagnostic, error) {
 	}
 	if file != "" {
 		layers[0].DefaultPreset = boot.DefaultPreset
+		settings, err := a.layers() // a draft stands in place of the rules, not of the settings
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, l := range settings {
+			if l.Level == policy.LevelPreset {
+				layers = append(layers, l)
+			}
+		}
 	}
 	set, diags := policy.Load(layers...)
 	return set, diags, nil
@@ -448,11 +458,17 @@ func (a *app) policyReplay() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			records, err := a.records(cmd, since)
+			var r policy.Replayed
+			err = a.withDesk(cmd, func(ctx context.Context, desk control.Desk) error {
+				list, err := records(ctx, desk, since)
+				if err == nil {
+					r = policy.Replay(list, before, after)
+				}
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			r := policy.Replay(records, before, after)
 			if a.json {
 				err = a.printJSON(r)
 			} else {
@@ -497,13 +513,30 @@ func decision(v policy.Verdicts) string {
 	return "allowed"
 }
 
-// records reads the recorded facts of requests, oldest first.
-func (a *app) records(cmd *cobra.Command, since time.Duration) (list []*policy.Record, err error) {
-	err = a.eachRequest(cmd, time.Now().Add(-since), func(_ context.Context, t storedTrace) error {
-		if t.Record != nil {
-			list = append(list, t.Record)
+// records reads the recorded facts of requests, oldest first. What they do not tell of models that rules put in place
+// is looked up in the catalogue of today.
+func records(ctx context.Context, desk control.Desk, since time.Duration) (list []*policy.Record, err error) {
+	known := map[control.Question]*policy.Record{}
+	err = eachRequest(ctx, desk, time.Now().Add(-since), func(t storedTrace) {
+		if t.Record == nil {
+			return
 		}
-		return nil
+		t.Record.Lookup = func(model string) *policy.Record { return lookup(ctx, desk, known, t.Record, model) }
+		list = append(list, t.Record)
 	})
 	return list, err
+}
+
+// lookup asks what a model name means today; nil if nobody can tell.
+func lookup(ctx context.Context, desk control.Desk, known map[control.Question]*policy.Record, r *policy.Record, model string) *policy.Record {
+	q := control.Question{Model: model}
+	if r.Req != nil {
+		q.TokensIn, q.MaxTokens = r.Req.TokensIn, r.Req.MaxTokens
+	}
+	found, asked := known[q]
+	if !asked {
+		found, _ = desk.Candidates(ctx, q)
+		known[q] = found
+	}
+	return found
 }

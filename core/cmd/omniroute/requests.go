@@ -115,6 +115,9 @@ func (a *app) printRequest(r control.Request) error {
 	}
 	line("names", "%s", strings.Join(t.Path, " > "))
 	line("targets", "%s", strings.Join(t.Candidates, ", "))
+	if t.Record != nil && len(t.Record.Routes) > 0 {
+		line("stand-ins", "%s", t.Record.Routes[len(t.Record.Routes)-1].Chain)
+	}
 	fmt.Fprintln(a.out)
 	if t.Record != nil {
 		if set, _, err := a.rules(""); err == nil && set != nil && set.Hash() == t.Policy {
@@ -143,40 +146,36 @@ func readTrace(raw []byte) (t storedTrace, err error) {
 }
 
 // eachRequest gives f the trace of every recorded request since a moment, oldest first.
-func (a *app) eachRequest(cmd *cobra.Command, since time.Time, f func(context.Context, storedTrace) error) error {
-	return a.withDesk(cmd, func(ctx context.Context, desk control.Desk) error {
-		var ids []string
-		filter := ledger.Filter{Since: since, Limit: 200}
-		for {
-			page, err := desk.Requests(ctx, filter)
-			if err != nil {
-				return err
-			}
-			for _, e := range page.Entries {
-				ids = append(ids, e.ID)
-			}
-			if filter.Cursor = page.Next; filter.Cursor == "" {
-				break
-			}
+func eachRequest(ctx context.Context, desk control.Desk, since time.Time, f func(storedTrace)) error {
+	var ids []string
+	filter := ledger.Filter{Since: since, Limit: 200}
+	for {
+		page, err := desk.Requests(ctx, filter)
+		if err != nil {
+			return err
 		}
-		for _, id := range slices.Backward(ids) {
-			r, err := desk.Request(ctx, id)
-			if err != nil {
-				return err
-			}
-			if len(r.Trace) == 0 {
-				continue
-			}
-			t, err := readTrace(r.Trace)
-			if err != nil {
-				return err
-			}
-			if err := f(ctx, t); err != nil {
-				return err
-			}
+		for _, e := range page.Entries {
+			ids = append(ids, e.ID)
 		}
-		return nil
-	})
+		if filter.Cursor = page.Next; filter.Cursor == "" {
+			break
+		}
+	}
+	for _, id := range slices.Backward(ids) {
+		r, err := desk.Request(ctx, id)
+		if err != nil {
+			return err
+		}
+		if len(r.Trace) == 0 {
+			continue
+		}
+		t, err := readTrace(r.Trace)
+		if err != nil {
+			return err
+		}
+		f(t)
+	}
+	return nil
 }
 
 // printTrace shows each rule that was asked, grouped by hook in the order they ran.

@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +54,9 @@ func (s *Stage) resolve(c *call.Call) error {
 		c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Missing: true})
 		return err
 	}
-	c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Tags: res.Tags})
-	c.Resolution = s.withChain(c, res)
+	res = c.Snapshot.Catalog.WithChain(c.Route, res)
+	c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Tags: res.Tags, Chain: res.Chain})
+	c.Resolution = res
 	c.Req.Tags = appendNew(c.Req.Tags, res.Tags)
 	*c.Env.Combo = policy.Combo{Size: len(res.Targets)}
 	if combo := res.Combo; combo != nil {
@@ -67,27 +67,6 @@ func (s *Stage) resolve(c *call.Call) error {
 		c.Env.Cfg, c.Record.Cfg = &cfg, &cfg
 	}
 	return nil
-}
-
-// withChain adds the fallback chain of a plain model behind its own targets.
-func (s *Stage) withChain(c *call.Call, res *catalog.Resolution) *catalog.Resolution {
-	if res.Combo != nil {
-		return res
-	}
-	pattern, chain := c.Snapshot.Catalog.Chain(c.Route, func(t catalog.Target) bool {
-		return slices.ContainsFunc(res.Targets, func(have catalog.Target) bool { return have.ID == t.ID })
-	})
-	if len(chain) == 0 {
-		return res
-	}
-	longer := *res
-	longer.Chain = pattern
-	longer.Targets = slices.Clone(res.Targets)
-	for _, t := range chain {
-		t.Position = len(longer.Targets)
-		longer.Targets = append(longer.Targets, t)
-	}
-	return &longer
 }
 
 // rewrite applies the rewrite rules.

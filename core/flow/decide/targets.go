@@ -55,7 +55,7 @@ func (s *Stage) targets(c *call.Call) []*call.Target {
 		if c.Key != nil && len(c.Key.Providers) > 0 && !policy.GlobAny(c.Key.Providers, t.Provider.ID) {
 			continue
 		}
-		out = append(out, &call.Target{Target: t, Facts: s.targetFacts(c, t), Profile: profileOf(t.Provider)})
+		out = append(out, &call.Target{Target: t, Facts: s.targetFacts(c, t), Profile: Profile(t.Provider)})
 	}
 	if len(out) == 0 {
 		c.Fail(fault.New(fault.ModelNotAllowed, "This key may not use the providers of "+c.Model))
@@ -63,9 +63,9 @@ func (s *Stage) targets(c *call.Call) []*call.Target {
 	return out
 }
 
-// targetFacts are the facts of one target. Measurements are looked up only if some
-// rule reads them.
-func (s *Stage) targetFacts(c *call.Call, t catalog.Target) *policy.Target {
+// TargetFacts are the facts of a target that the catalogue knows, with the price of
+// a request.
+func TargetFacts(t catalog.Target, req *policy.Req) *policy.Target {
 	f := policy.NewTarget()
 	p, m := t.Provider, t.Model
 	f.ID, f.Provider, f.Model, f.Position, f.Weight = t.ID, p.ID, m.ID, t.Position, t.Weight
@@ -80,8 +80,16 @@ func (s *Stage) targetFacts(c *call.Call, t catalog.Target) *policy.Target {
 	f.RPM, f.TPM = int(m.RPM), int(m.TPM)
 	if m.Price.Known {
 		f.Price = policy.Price{Known: true, Input: m.Price.Input.USD(), Output: m.Price.Output.USD(), Cached: cachedPrice(m.Price)}
-		f.EstCost = ledger.Estimate(int64(c.Req.TokensIn), int64(expectedTokens(c.Req)), m.Price).USD()
+		f.EstCost = ledger.Estimate(int64(req.TokensIn), int64(expectedTokens(req)), m.Price).USD()
 	}
+	return f
+}
+
+// targetFacts adds what is known of a target at this moment. Measurements are
+// looked up only if some rule reads them.
+func (s *Stage) targetFacts(c *call.Call, t catalog.Target) *policy.Target {
+	f := TargetFacts(t, c.Req)
+	p, m := t.Provider, t.Model
 	f.Breaker = string(s.Health.Breakers.View(p.ID).State)
 	sum := s.Pool.Summary(p.ID, m.ID)
 	f.AccountsReady, f.AccountsTotal, f.Cooling, f.CooldownMS = sum.Ready, sum.Total, sum.Cooling, int(sum.CooldownMS)
@@ -109,8 +117,8 @@ func cachedPrice(p catalog.Price) float64 {
 	return p.Cached.USD()
 }
 
-// profileOf is the failure profile of a provider.
-func profileOf(p *catalog.Provider) *policy.Profile {
+// Profile is the failure profile of a provider.
+func Profile(p *catalog.Provider) *policy.Profile {
 	f := policy.NewProfile(p.Kind)
 	if p.QuotaScope != "" {
 		f.QuotaScope = p.QuotaScope
