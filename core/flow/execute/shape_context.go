@@ -22,8 +22,8 @@ type turn struct {
 
 // trim makes a conversation fit: long tool results are cut first, then the
 // reasoning of earlier turns goes, then the oldest messages go. System messages,
-// the first user message and the last turn stay; a tool call and its result go
-// together.
+// the first user message, the last turn and what carries a cache mark stay; a tool
+// call and its result go together.
 func trim(c *call.Call, hub []byte, room int) ([]byte, *fault.Error) {
 	t := trimmer{c: c}
 	messages, _ := doc.Get(hub, "messages")
@@ -78,29 +78,76 @@ func (t *trimmer) replace(i int, raw []byte) {
 	t.total += t.turns[i].tokens
 }
 
-// cutTools shortens long texts of tool results.
+// cutTools shortens long texts of tool results, also where they are parts. What
+// carries a cache mark keeps its bytes: the provider knows them by heart.
 func (t *trimmer) cutTools() {
 	for i, m := range t.turns {
-		if m.role != "tool" {
+		if m.role != "tool" || marked(m.raw) {
 			continue
 		}
 		content, _ := doc.Get(m.raw, "content")
-		if len(content) == 0 || content[0] != '"' {
-			continue
+		short, cut := t.shorten(content)
+		if len(content) > 0 && content[0] == '[' {
+			short, cut = t.shortenParts(content)
 		}
-		full, err := t.c.Doc.Inflate(nil, content, 0)
-		if err != nil || len(full) <= longToolText {
-			continue
+		if cut {
+			raw, _ := doc.Set(nil, m.raw, short, "content")
+			t.replace(i, raw)
 		}
-		text, _ := doc.String(full)
-		cut := []rune(text)
-		if len(cut) <= longToolText {
-			continue
-		}
-		short := doc.Quote(nil, string(cut[:longToolText])+"\n... [truncated]")
-		raw, _ := doc.Set(nil, m.raw, short, "content")
-		t.replace(i, raw)
 	}
+}
+
+// shortenParts shortens the texts of content parts; the others stay.
+func (t *trimmer) shortenParts(parts []byte) (out []byte, cut bool) {
+	out = []byte{'['}
+	doc.Each(parts, func(_ int, part []byte) bool {
+		text, _ := doc.Get(part, "text")
+		if short, ok := t.shorten(text); ok {
+			part, _ = doc.Set(nil, part, short, "text")
+			cut = true
+		}
+		out = appendElement(out, part)
+		return true
+	})
+	return append(out, ']'), cut
+}
+
+// shorten cuts a JSON string that is too long.
+func (t *trimmer) shorten(raw []byte) ([]byte, bool) {
+	if len(raw) == 0 || raw[0] != '"' {
+		return raw, false
+	}
+	full, err := t.c.Doc.Inflate(nil, raw, 0)
+	if err != nil || len(full) <= longToolText {
+		return raw, false
+	}
+	text, _ := doc.String(full)
+	runes := []rune(text)
+	if len(runes) <= longToolText {
+		return raw, false
+	}
+	return doc.Quote(nil, string(runes[:longToolText])+"\n... [truncated]"), true
+}
+
+// marked tells whether a message carries a cache mark, on itself or on what it is made
+// of.
+func marked(m []byte) bool {
+	if _, ok := doc.Get(m, "cache_control"); ok {
+		return true
+	}
+	found := false
+	for _, list := range [...]string{"content", "tool_calls"} {
+		parts, _ := doc.Get(m, list)
+		if len(parts) == 0 || parts[0] != '[' {
+			continue
+		}
+		doc.Each(parts, func(_ int, part []byte) bool {
+			_, ok := doc.Get(part, "cache_control")
+			found = found || ok
+			return !found
+		})
+	}
+	return found
 }
 
 // dropReasoning takes the reasoning out of all assistant turns but the last.
@@ -112,7 +159,7 @@ func (t *trimmer) dropReasoning() {
 		}
 	}
 	for i, m := range t.turns {
-		if m.role != "assistant" || i == last {
+		if m.role != "assistant" || i == last || marked(m.raw) {
 			continue
 		}
 		raw, a := doc.Delete(nil, m.raw, "reasoning_content")
@@ -125,7 +172,7 @@ func (t *trimmer) dropReasoning() {
 
 // dropTurns removes the oldest messages behind the first user message. It cuts
 // before a user or an assistant message only, so that calls keep their results,
-// and never into the turn that is going on.
+// never into the turn that is going on, and not beyond a message with a cache mark.
 func (t *trimmer) dropTurns(room int) {
 	first := slices.IndexFunc(t.turns, func(m turn) bool { return m.role == "user" })
 	if first < 0 {
@@ -138,6 +185,9 @@ func (t *trimmer) dropTurns(room int) {
 			if to = i; removed > 0 && t.total-removed+noteTokens <= room {
 				break
 			}
+		}
+		if marked(t.turns[i].raw) {
+			break
 		}
 		removed += t.turns[i].tokens
 	}

@@ -172,6 +172,37 @@ func TestTrimCutsLongToolResultsFirst(t *testing.T) {
 	require.Equal(t, 400, bad.Status)
 }
 
+func TestTrimCutsResultsThatAreParts(t *testing.T) {
+	long := strings.Repeat("x", 9000)
+	c := callOver(t, `{"messages":[{"role":"user","content":"q"},{"role":"tool","content":[{"type":"text","text":"`+long+`"},{"type":"image_url","image_url":{"url":"u"}},{"type":"text","text":"short"}]},{"role":"user","content":"go on"}]}`)
+	out, bad := trim(c, c.Doc.Skeleton(), 1000)
+	require.Nil(t, bad)
+	require.Zero(t, c.Trimmed)
+	full, err := c.Doc.Inflate(nil, out, 0)
+	require.NoError(t, err)
+	require.Contains(t, string(full), `xx\n... [truncated]"},{"type":"image_url","image_url":{"url":"u"}},{"type":"text","text":"short"}]`)
+	require.Less(t, len(full), 3000)
+}
+
+func TestTrimKeepsWhatIsMarkedForTheCache(t *testing.T) {
+	long := strings.Repeat("x", 4000)
+	c := callOver(t, `{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"old one"},{"role":"user","content":"and old two `+strings.Repeat("y", 1200)+`"},
+		{"role":"assistant","tool_calls":[{"id":"c1"}]},{"role":"tool","tool_call_id":"c1","cache_control":{"type":"ephemeral"},"content":"kept `+long+`"},
+		{"role":"assistant","content":"late"},{"role":"user","content":[{"type":"text","text":"go on","cache_control":{"type":"ephemeral"}}]}]}`)
+	out, bad := trim(c, c.Doc.Skeleton(), 1250)
+	require.Nil(t, bad)
+	full, err := c.Doc.Inflate(nil, out, 0)
+	require.NoError(t, err)
+	require.Equal(t, 2, c.Trimmed)
+	require.NotContains(t, string(full), "[truncated]")
+	require.NotContains(t, string(full), "old two")
+	require.Contains(t, string(full), "kept "+long)
+	require.Equal(t, 2, strings.Count(string(full), "cache_control"))
+
+	_, bad = trim(c, c.Doc.Skeleton(), 500)
+	require.NotNil(t, bad, "what is marked does not go to make the rest fit")
+}
+
 func TestChunksOfAWholeAnswer(t *testing.T) {
 	frames := chunksOf([]byte(`{"id":"chatcmpl-1","object":"chat.completion","created":5,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1}}`), true)
 	require.Len(t, frames, 4)
