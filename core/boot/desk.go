@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/omniroute/omniroute/core/account"
+	"github.com/omniroute/omniroute/core/admin/access"
+	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/boot/control"
 	"github.com/omniroute/omniroute/core/catalog"
 	"github.com/omniroute/omniroute/core/fault"
@@ -133,6 +135,23 @@ func (d *desk) RevokeKey(ctx context.Context, id string) error {
 		return readOnly("the key %q is declared in %s; remove it there", key.Name, d.config().Path)
 	}
 	return d.keys.Revoke(ctx, key.ID)
+}
+
+// ResetPassword implements control.Desk.
+func (d *desk) ResetPassword(ctx context.Context, password string) error {
+	var err error
+	if d.gateway != nil {
+		err = d.gateway.access.ResetPassword(ctx, password)
+	} else {
+		var service *access.Service
+		if service, err = d.openAccess(ctx, nil); err == nil {
+			err = service.ResetPassword(ctx, password)
+		}
+	}
+	if err == nil {
+		d.audit.Write(ctx, audit.Record{Action: "auth.password", Actor: audit.Actor{Type: "cli"}, Result: "ok"})
+	}
+	return err
 }
 
 // Providers implements control.Desk.

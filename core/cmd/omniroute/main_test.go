@@ -282,3 +282,15 @@ func TestPluginVerbs(t *testing.T) {
 	require.Equal(t, exitNo, code)
 	require.Contains(t, err, "junk.wasm")
 }
+
+func TestResetPassword(t *testing.T) {
+	s := newShell(t, "")
+	code, _, text := s.run("short\n", "admin", "reset-password", "--stdin")
+	require.Equal(t, exitNo, code)
+	require.Contains(t, text, "at least 8 characters")
+	code, _, text = s.run("", "admin", "reset-password", "--stdin")
+	require.Equal(t, exitUsage, code, text)
+	code, out, text := s.run("a good password\n", "admin", "reset-password", "--stdin", "--json")
+	require.Equal(t, exitYes, code, text)
+	require.JSONEq(t, `{"changed":true}`, out)
+}
