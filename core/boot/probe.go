@@ -138,7 +138,14 @@ func (d *desk) send(ctx context.Context, p *catalog.Provider, a *account.Account
 	if err != nil {
 		return reply{}, err
 	}
-	req, err := host.Fill(plan, secrets, body)
+	effects := func(ctx context.Context, p2 *host.Plan) (*host.Reply, error) {
+		r, err := d.send(ctx, p, a, p2, secrets, p2.Body)
+		if err != nil {
+			return nil, err
+		}
+		return &host.Reply{Status: r.status, Body: r.body}, nil
+	}
+	req, err := host.Fill(ctx, plan, secrets, body, effects)
 	if err != nil {
 		return reply{}, err
 	}
@@ -157,7 +164,7 @@ func (d *desk) send(ctx context.Context, p *catalog.Provider, a *account.Account
 	var last error
 	for _, url := range req.URLs {
 		resp, err := d.client.Do(ctx, &upstream.Request{
-			Method: req.Method, URL: url, Header: req.Header, Body: body, Proxy: proxy, AllowPrivate: p.AllowPrivate,
+			Method: req.Method, URL: url, Header: req.HeaderFor(url), Body: body, Proxy: proxy, AllowPrivate: req.MayBePrivate(url, p.AllowPrivate),
 			Timeouts: upstream.Timeouts{Connect: 10 * time.Second, Total: probeTimeout}, HTTP: upstream.Version(plan.HTTP),
 		})
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
+	"github.com/omniroute/omniroute/core/host/trust"
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/state"
@@ -183,7 +184,7 @@ func pluginOptions(core []byte, conf *config.Snapshot, log *slog.Logger) host.Op
 	}
 	return host.Options{
 		Core: core, Dir: p.Dir, CacheDir: cache,
-		Trust: host.Trust{Mode: host.TrustMode(p.Trust.Mode)}, Items: items(p.Items), Limits: hostLimits(p),
+		Trust: host.Trust{Mode: trust.Mode(p.Trust.Mode)}, Items: items(p.Items), Limits: hostLimits(p),
 		Log: log,
 	}
 }

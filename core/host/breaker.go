@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -128,6 +129,23 @@ func (m *module) quarantined() string {
 		return fmt.Sprintf("in quarantine: it %s in %s", last.Why, last.Op)
 	}
 	return ""
+}
+
+// Readmit lets a plugin serve again that rests or is in quarantine.
+func (h *Host) Readmit(ctx context.Context, plugin string) error {
+	g := h.Current()
+	defer g.Release()
+	found := false
+	for _, m := range g.modules {
+		if m.manifest.Name == plugin {
+			m.breaker.readmit()
+			found = true
+		}
+	}
+	if !found {
+		return fmt.Errorf("there is no plugin %s", plugin)
+	}
+	return h.refresh(ctx)
 }
 
 // fuelHistogram counts calls by what they used, four steps to the doubling.

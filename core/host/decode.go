@@ -14,7 +14,7 @@ type need struct {
 }
 
 // readNeed returns the NEED of an output, nil when it is a final answer.
-func readNeed(rec []byte) (*need, error) {
+func readNeed(rec []byte, lim *Limits) (*need, error) {
 	f, ok := abi.Find(rec, abi.TagNeed)
 	if !ok {
 		return nil, nil
@@ -38,9 +38,9 @@ func readNeed(rec []byte) (*need, error) {
 	switch {
 	case r.Err() != nil:
 		return nil, r.Err()
-	case len(n.plans) == 0 || len(n.plans) > maxRoundPlans:
+	case len(n.plans) == 0 || len(n.plans) > lim.RoundPlans:
 		return nil, errors.New("it asked for no or too many HTTP requests at once")
-	case len(n.continuation) > maxContinuation:
+	case len(n.continuation) > lim.Continuation:
 		return nil, errors.New("its continuation is too large")
 	}
 	return n, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-json"
 	"github.com/omniroute/omniroute/core/fault"
+	declared "github.com/omniroute/omniroute/core/host/manifest"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
@@ -27,7 +28,7 @@ type Profile struct {
 	ID   string
 	JSON []byte // provider data in the field names of providers.yaml; no secrets
 
-	hosts []string // that its base URLs name
+	hosts []declared.Host // that its base URLs name
 }
 
 // NewProfile makes a profile of provider data.
@@ -45,10 +46,10 @@ func NewProfile(id string, data []byte) *Profile {
 	if json.Unmarshal(data, &v) == nil {
 		for _, base := range append(v.BaseURLs, v.BaseURL, v.OAuth.Token, v.OAuth.Refresh) {
 			if u, err := url.Parse(base); err == nil && u.Host != "" {
-				p.hosts = append(p.hosts, u.Host)
+				p.hosts = append(p.hosts, hostPatterns([]string{u.Scheme + "://" + u.Host})...)
 			}
 		}
-		p.hosts = append(p.hosts, v.Hosts...)
+		p.hosts = append(p.hosts, hostPatterns(v.Hosts)...)
 	}
 	return p
 }
@@ -67,6 +68,7 @@ type PlanInput struct {
 	Attempt    int
 	Previous   *fault.Error // of the attempt before, nil at first
 	Effects    Effects      // performs HTTP a guest needs before it can plan; nil = refuse
+	Secrets    Secrets      // of the chosen account, for guests that were granted to sign with them; nil = none
 	Seed       uint64       // 0 = random
 }
 
@@ -101,13 +103,8 @@ type Verdict struct {
 	After time.Duration // with retry
 }
 
-// Limits of NEED rounds.
-const (
-	maxRounds       = 4
-	maxRoundPlans   = 4
-	maxContinuation = 64 << 10
-	maxResultBody   = 64 << 10
-)
+// maxResultBody is how much of an answer a guest is shown to judge it.
+const maxResultBody = 64 << 10
 
 // Part describes the executor.
 func (x *Executor) Part() Part { return x.part }
@@ -125,7 +122,7 @@ func (x *Executor) Plan(ctx context.Context, in PlanInput) (*Planned, error) {
 			return nil
 		}
 		memorable := false
-		err := x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects, &memorable}, func(rec []byte) (err error) {
+		err := x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects, in.Secrets, &memorable}, func(rec []byte) (err error) {
 			out, err = readPlanned(rec)
 			return err
 		}, func(tainted func() bool) error {
@@ -286,6 +283,7 @@ type runInput struct {
 	blobs   Blobs
 	seed    uint64
 	effects Effects
+	secrets Secrets
 
 	// memorable is told whether the answer follows from the record alone: the
 	// guest saw no body, no clock, no random bits, and needed no HTTP.
@@ -306,7 +304,7 @@ func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput
 	for round := 0; ; round++ {
 		var asked *need
 		w := work{
-			op: call, blobs: in.blobs, seed: in.seed,
+			op: call, blobs: in.blobs, seed: in.seed, secrets: in.secrets,
 			build: func(i *instance) ([]byte, error) {
 				rec.Reset()
 				if call == abi.OpResume {
@@ -316,7 +314,7 @@ func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput
 				return rec.Buf, x.addBody(i, &rec, &in)
 			},
 			use: func(out []byte) (err error) {
-				if asked, err = readNeed(out); err != nil || asked != nil {
+				if asked, err = readNeed(out, &x.mod.limits); err != nil || asked != nil {
 					return err
 				}
 				return use(out)
@@ -332,8 +330,8 @@ func (x *Executor) run(ctx context.Context, op abi.Op, input []byte, in runInput
 		if err != nil || asked == nil {
 			return err
 		}
-		if round == maxRounds {
-			return fault.Newf(fault.PluginTrap, "The plugin %s asked for more than %d rounds of HTTP", x.part.Plugin, maxRounds)
+		if rounds := x.mod.limits.Rounds; round == rounds {
+			return fault.Newf(fault.PluginTrap, "The plugin %s asked for more than %d rounds of HTTP", x.part.Plugin, rounds)
 		}
 		if err := x.fulfil(ctx, &replies, asked, in, tainted); err != nil {
 			return err
@@ -449,51 +447,6 @@ func (x *Executor) OpenStream(ctx context.Context, in PlanInput) (*Stream, error
 		return nil, err
 	}
 	return s, s.keepAlive(x.gen)
-}
-
-// check refuses a plan that goes where this plugin may not send anything: to
-// hosts that neither the provider's base URLs nor the manifest name. It also
-// refuses one whose secret markers may stem from the client: filling them would
-// show the client's own request, and thereby the client, a credential.
-func (x *Executor) check(p *Plan, profile *Profile, tainted func() bool) error {
-	if p.marked() && tainted() {
-		return fault.New(fault.InvalidBody, "The request contains the text "+markerOpen+", which this provider cannot be sent")
-	}
-	if len(p.URLs) == 0 {
-		return x.refuse("a plan has no URL")
-	}
-	for _, raw := range p.URLs {
-		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return x.refuse("a plan has an invalid URL")
-		}
-		if !x.mod.allows(u.Host) && !(profile != nil && slices.ContainsFunc(profile.hosts, func(h string) bool { return hostMatches(h, u.Host) })) {
-			return x.refuse("it may not send requests to " + u.Host)
-		}
-	}
-	for _, h := range p.Header {
-		if !validHeader(h) {
-			return x.refuse("a plan has an invalid header")
-		}
-	}
-	return nil
-}
-
-func (x *Executor) refuse(why string) error {
-	return fault.New(fault.PluginTrap, "The plugin "+x.part.Plugin+" failed: "+why)
-}
-
-// hostMatches compares a host with a pattern: exact, or *.suffix. A pattern
-// without a port stands for the default ports.
-func hostMatches(pattern, host string) bool {
-	pattern, host = strings.ToLower(pattern), strings.ToLower(host)
-	if !strings.Contains(pattern, ":") {
-		host = strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
-	}
-	if suffix, ok := strings.CutPrefix(pattern, "*."); ok {
-		return strings.HasSuffix(host, "."+suffix)
-	}
-	return pattern == host
 }
 
 // validHeader refuses names and values that would break the request apart, and

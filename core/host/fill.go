@@ -2,10 +2,12 @@ package host
 
 import (
 	"bytes"
-	"encoding/base64"
+	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fault"
@@ -21,6 +23,19 @@ type Request struct {
 	URLs   []string
 	Header []abi.Header
 	Body   []byte
+
+	signed   [][]abi.Header // in place of Header, per URL, where a signature covers it
+	reach    *reach
+	redirect string
+}
+
+// HeaderFor returns the header to send to one of the request's URLs: a
+// signature covers the URL it is for.
+func (r *Request) HeaderFor(rawURL string) []abi.Header {
+	if k := slices.Index(r.URLs, rawURL); k >= 0 && k < len(r.signed) {
+		return r.signed[k]
+	}
+	return r.Header
 }
 
 // String keeps a request's secrets out of logs.
@@ -30,9 +45,16 @@ func (r *Request) String() string { return r.Method + " (request with credential
 // secret meets a request. body is the final, inflated request body; markers in
 // it are filled only when the plan put markers into the body; such a plan is
 // refused beforehand when the client's request holds markers of its own.
-func Fill(p *Plan, secrets Secrets, body []byte) (*Request, error) {
-	f := filler{secrets: secrets}
-	r := &Request{Method: p.Method, Body: body}
+//
+// Secrets that the plugin was not granted are refused here. effects performs
+// the exchange that the directive google-sa needs when no token is at hand; nil
+// = use one at hand only. Errors are *fault.Error.
+func Fill(ctx context.Context, p *Plan, secrets Secrets, body []byte, effects Effects) (*Request, error) {
+	f := filler{ctx: ctx, plan: p, secrets: secrets, effects: effects, now: time.Now}
+	if p.by != nil {
+		f.now = p.by.mod.host.now
+	}
+	r := &Request{Method: p.Method, Body: body, reach: p.reach, redirect: p.Redirect}
 	for _, u := range p.URLs {
 		r.URLs = append(r.URLs, f.replace(u, url.QueryEscape))
 	}
@@ -116,7 +138,11 @@ func blobsHoldMarker(b Blobs) bool {
 }
 
 type filler struct {
+	ctx     context.Context
+	plan    *Plan
 	secrets Secrets
+	effects Effects
+	now     func() time.Time
 	err     error
 }
 
@@ -128,6 +154,10 @@ func (f *filler) fail(format string, args ...any) {
 
 // secret returns a secret by name. A missing one is the account's lack.
 func (f *filler) secret(name string) string {
+	if !f.plan.mayUse(name) {
+		f.fail("The plugin %s may not use the secret %s: it was not granted", f.plan.by.part.Plugin, name)
+		return ""
+	}
 	if f.secrets != nil {
 		if v, ok := f.secrets(name); ok {
 			return v
@@ -174,53 +204,6 @@ func (f *filler) headerSafe(v string) string {
 func escapeJSON(s string) string {
 	q := doc.Quote(nil, s)
 	return string(q[1 : len(q)-1])
-}
-
-// authenticate carries out an auth directive over the final request.
-func (f *filler) authenticate(r *Request, directive string) {
-	kind, arg, _ := strings.Cut(directive, ":")
-	switch kind {
-	case "", "none":
-	case "bearer":
-		f.header(r, "Authorization", "Bearer "+f.secret(arg))
-	case "header":
-		name, rest, ok := strings.Cut(arg, ":")
-		secret, prefix, _ := strings.Cut(rest, ":")
-		if !ok || !validHeader(abi.Header{Name: name}) {
-			f.fail("A plan has the invalid auth directive %q", directive)
-			return
-		}
-		value := f.secret(secret)
-		if strings.HasPrefix(value, lastWord(prefix)) && lastWord(prefix) != "" {
-			prefix = strings.TrimSuffix(prefix, lastWord(prefix)) // some store the token with its marker
-		}
-		f.header(r, name, prefix+value)
-	case "query":
-		name, secret, ok := strings.Cut(arg, ":")
-		if !ok || name == "" {
-			f.fail("A plan has the invalid auth directive %q", directive)
-			return
-		}
-		value := f.secret(secret)
-		for k, u := range r.URLs {
-			r.URLs[k] = addQuery(u, name, value)
-		}
-	case "basic":
-		user, password, _ := strings.Cut(arg, ":")
-		pair := f.secret(user) + ":" + f.secret(password)
-		f.header(r, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
-	default:
-		f.fail("A plan has the auth directive %q, which this gateway does not carry out", kind)
-	}
-}
-
-// lastWord is the part of an auth prefix that is a marker of the token itself
-// ("workos:"), not the scheme before it ("Bearer ").
-func lastWord(prefix string) string {
-	if k := strings.LastIndexByte(prefix, ' '); k >= 0 {
-		return prefix[k+1:]
-	}
-	return ""
 }
 
 // header sets a header, in place of any the plan had of that name.

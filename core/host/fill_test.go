@@ -30,7 +30,7 @@ func TestFillAuth(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.directive, func(t *testing.T) {
-			r, err := Fill(&Plan{Method: "POST", URLs: []string{"https://x.example/a?b=1"}, Auth: c.directive}, secrets, nil)
+			r, err := Fill(t.Context(), &Plan{Method: "POST", URLs: []string{"https://x.example/a?b=1"}, Auth: c.directive}, secrets, nil, nil)
 			require.NoError(t, err)
 			if c.header == "" {
 				require.Empty(t, r.Header)
@@ -51,13 +51,13 @@ func TestFillMarkers(t *testing.T) {
 		Header: []abi.Header{{Name: "X-Two", Value: "a {{secret:api_key}} b {{secret:user}}"}},
 		Body:   []byte(`{"k":"{{secret:api_key}}"}`),
 	}
-	r, err := Fill(p, secrets, p.Body)
+	r, err := Fill(t.Context(), p, secrets, p.Body, nil)
 	require.NoError(t, err)
 	require.Equal(t, "https://x.example/at+2%26/y", r.URLs[0])
 	require.Equal(t, "a sk-1 b u", r.Header[0].Value)
 	require.Equal(t, `{"k":"sk-1"}`, string(r.Body))
 
-	r, err = Fill(&Plan{}, secrets, []byte(`{"client":"{{secret:api_key}}"}`))
+	r, err = Fill(t.Context(), &Plan{}, secrets, []byte(`{"client":"{{secret:api_key}}"}`), nil)
 	require.NoError(t, err)
 	require.Contains(t, string(r.Body), "{{secret:", "what a client wrote is never filled")
 }
@@ -67,12 +67,12 @@ func TestFillRefuses(t *testing.T) {
 		"bearer:missing": fault.ClassAuth, "sigv99": fault.ClassPlugin, "header:bad name:api_key": fault.ClassPlugin,
 		"query:": fault.ClassPlugin, "bearer:evil": fault.ClassPlugin,
 	} {
-		_, err := Fill(&Plan{URLs: []string{"https://x"}, Auth: directive}, secrets, nil)
+		_, err := Fill(t.Context(), &Plan{URLs: []string{"https://x"}, Auth: directive}, secrets, nil, nil)
 		require.Error(t, err, directive)
 		require.Equal(t, want, fault.As(err).Class, directive)
 		require.NotContains(t, err.Error(), "sk-1")
 	}
-	_, err := Fill(&Plan{Header: []abi.Header{{Name: "a", Value: "{{secret:api_key"}}}, secrets, nil)
+	_, err := Fill(t.Context(), &Plan{Header: []abi.Header{{Name: "a", Value: "{{secret:api_key"}}}, secrets, nil, nil)
 	require.Error(t, err)
 }
 
@@ -100,7 +100,7 @@ func TestClientCannotSmuggleAMarker(t *testing.T) {
 	// Without markers of the plan's own nothing is filled, so nothing is refused.
 	out, err := x.Plan(t.Context(), PlanInput{Model: "plain", Body: []byte(`{"a":"{{secret:api_key}}"}`)})
 	require.NoError(t, err)
-	r, err := Fill(out.Send, secrets, []byte(`{"a":"{{secret:api_key}}"}`))
+	r, err := Fill(t.Context(), out.Send, secrets, []byte(`{"a":"{{secret:api_key}}"}`), nil)
 	require.NoError(t, err)
 	require.Equal(t, `{"a":"{{secret:api_key}}"}`, string(r.Body))
 }

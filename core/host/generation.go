@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/omniroute/omniroute/core/fault"
@@ -26,7 +27,10 @@ const hubFormat = "hub"
 // newGeneration decides which module serves which part. A drop-in takes the
 // place of a bundled part only when the operator has an entry for the plugin;
 // among several the highest priority wins, then the file name.
-func newGeneration(number uint64, modules []*module, packs []*pack, items map[string]Item) *Generation {
+//
+// A drop-in that names a reserved provider would be given that provider's
+// credentials, so it is refused likewise.
+func newGeneration(number uint64, modules []*module, packs []*provider, opt *Options) *Generation {
 	g := &Generation{
 		number: number, modules: modules,
 		dialects:  map[string]*module{},
@@ -40,21 +44,24 @@ func newGeneration(number uint64, modules []*module, packs []*pack, items map[st
 		m.acquire()
 		sick := m.quarantined()
 		for k := range m.manifest.Provides {
-			p := m.manifest.Provides[k].part(m.manifest, m.file)
+			p := partOf(&m.manifest.Provides[k], m.manifest, m.file)
 			g.parts, owners = append(g.parts, p), append(owners, m)
 			at := len(g.parts) - 1
 			key := string(p.Kind) + " " + p.ID
 			holder, clash := taken[key]
 			old := owners[holder]
 			switch {
-			case m.item.Disabled:
-				g.parts[at].State, g.parts[at].Reason = StateDisabled, "switched off in plugins.items"
+			case m.off != "":
+				g.parts[at].State, g.parts[at].Reason = StateDisabled, m.off
+				continue
+			case m.file != "" && !opt.lists(m.manifest.Name) && opt.reserves(p) != "":
+				g.parts[at].State, g.parts[at].Reason = StateRefused, reserved(opt.reserves(p), m.manifest.Name)
 				continue
 			case sick != "":
 				g.parts[at].State, g.parts[at].Reason = StateQuarantine, sick
 				continue
 			case !clash:
-			case m.file != "" && old.file == "" && !hasItem(items, m):
+			case m.file != "" && old.file == "" && !opt.lists(m.manifest.Name):
 				g.parts[at].State = StateRefused
 				g.parts[at].Reason = "it would replace a built-in part; that takes an entry for " + m.manifest.Name + " in plugins.items"
 				continue
@@ -72,13 +79,31 @@ func newGeneration(number uint64, modules []*module, packs []*pack, items map[st
 			g.serve(owners[k], p)
 		}
 	}
-	g.addPacks(packs)
+	g.addPacks(packs, opt)
 	return g
 }
 
-func hasItem(items map[string]Item, m *module) bool {
-	_, ok := items[m.manifest.Name]
+// lists reports whether the operator has an entry for a plugin.
+func (o *Options) lists(plugin string) bool {
+	_, ok := o.Items[plugin]
 	return ok
+}
+
+// reserves returns the reserved id that a part claims, "" for none.
+func (o *Options) reserves(p Part) string {
+	if p.Kind == KindTranslator {
+		return ""
+	}
+	for _, id := range append([]string{p.ID}, p.Alias...) {
+		if slices.Contains(o.Reserved, id) {
+			return id
+		}
+	}
+	return ""
+}
+
+func reserved(id, plugin string) string {
+	return "it would take the place of the provider " + id + " and get its credentials; that takes an entry for " + plugin + " in plugins.items"
 }
 
 func (g *Generation) shadow(part int, by *module) {
@@ -111,17 +136,20 @@ func (m *module) provided(p Part) *provided {
 	return nil
 }
 
-func (g *Generation) addPacks(packs []*pack) {
+func (g *Generation) addPacks(packs []*provider, opt *Options) {
 	seen := map[string]string{}
 	for _, p := range packs {
 		part := p.part()
-		switch {
+		switch id := opt.reserves(part); {
+		case part.State != StateActive:
 		case seen[p.ID] != "":
 			part.State, part.Reason = StateRefused, "the provider "+p.ID+" is also in "+seen[p.ID]
-		case g.executors[p.executor()] == nil:
-			part.State, part.Reason = StateRefused, "there is no executor "+p.executor()
+		case id != "" && !opt.lists(p.Plugin):
+			part.State, part.Reason = StateRefused, reserved(id, p.Plugin)
+		case g.executors[p.Executor] == nil:
+			part.State, part.Reason = StateRefused, "there is no executor "+p.Executor
 		default:
-			seen[p.ID] = p.file
+			seen[p.ID] = p.File
 		}
 		g.parts = append(g.parts, part)
 	}

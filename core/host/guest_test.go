@@ -112,7 +112,7 @@ func TestIdleInstancesClose(t *testing.T) {
 	require.EqualValues(t, 2, g.modules[0].stats.instances.Load())
 	h.rest()
 	require.EqualValues(t, 2, g.modules[0].stats.instances.Load())
-	now = now.Add(time.Hour)
+	now = now.Add(30 * time.Minute)
 	h.rest()
 	require.EqualValues(t, 1, g.modules[0].stats.instances.Load())
 	x, _ := g.Executor("echo")
@@ -202,7 +202,7 @@ func TestCanaryNeverReachesTheGuest(t *testing.T) {
 	out, err := plan(t, x, "plain")
 	require.NoError(t, err)
 	const canary = "sk-canary-0123456789"
-	req, err := Fill(out.Send, func(name string) (string, bool) { return canary, name == "api_key" }, []byte(`{}`))
+	req, err := Fill(t.Context(), out.Send, func(name string) (string, bool) { return canary, name == "api_key" }, []byte(`{}`), nil)
 	require.NoError(t, err)
 	require.Equal(t, "Bearer "+canary, headerValue(req.Header, "Authorization"))
 	_, err = x.Result(t.Context(), ResultInput{Status: 500, Body: []byte(`{"error":"x"}`)})

@@ -23,9 +23,12 @@ type Host struct {
 	problems  []Problem
 	listeners []func()
 
+	tokens tokens // exchanged for keys of service accounts
+	kv     kvStore
+
 	files files // what the directory held at the last scan; owned by run
 	ready chan struct{}
-	scans chan chan error
+	tasks chan task     // for run
 	sick  chan struct{} // a plugin was put in quarantine
 	stop  context.CancelFunc
 	done  chan struct{}
@@ -39,7 +42,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 	opt.fill()
 	h := &Host{
 		opt: opt, log: opt.Log,
-		ready: make(chan struct{}), scans: make(chan chan error), sick: make(chan struct{}, 1), done: make(chan struct{}),
+		ready: make(chan struct{}), tasks: make(chan task), sick: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if h.log == nil {
 		h.log = slog.Default()
@@ -51,7 +54,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 	if h.metered, err = newMeteredStore(opt.CacheDir, h.log); err != nil {
 		return nil, errors.Join(err, h.engine.close(context.WithoutCancel(ctx)))
 	}
-	h.current = newGeneration(0, nil, nil, nil)
+	h.current = newGeneration(0, nil, nil, &h.opt)
 	ctx, h.stop = context.WithCancel(ctx)
 	go h.run(ctx)
 	return h, nil
@@ -78,7 +81,7 @@ func (h *Host) Close(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	g := h.current
-	h.current = newGeneration(0, nil, nil, nil)
+	h.current = newGeneration(0, nil, nil, &h.opt)
 	h.mu.Unlock()
 	g.Release()
 	err := h.engine.close(context.WithoutCancel(ctx))
@@ -135,29 +138,92 @@ func (h *Host) OnChange(f func()) {
 // ErrClosed is returned by methods of a host that was closed.
 var ErrClosed = errors.New("host: closed")
 
-// Rescan looks at the plugin folder now and returns when the result serves.
-func (h *Host) Rescan(ctx context.Context) error {
-	answer := make(chan error, 1)
+// Settings are those options that can change while a host runs.
+type Settings struct {
+	Trust Trust
+	Items map[string]Item
+}
+
+// task is work for the goroutine that loads plugins.
+type task struct {
+	work   func(context.Context) error
+	answer chan error
+}
+
+// Rescan looks at the plugin folder and the lock file now and returns when the
+// result serves.
+func (h *Host) Rescan(ctx context.Context) error { return h.do(ctx, h.scan) }
+
+// refresh makes a new generation of what is loaded.
+func (h *Host) refresh(ctx context.Context) error {
+	return h.do(ctx, func(context.Context) error {
+		h.swap()
+		return nil
+	})
+}
+
+// Configure puts new settings into force: drop-ins are judged anew, and those
+// whose configuration changed start new instances. Open streams finish with the
+// old ones.
+func (h *Host) Configure(ctx context.Context, s Settings) error {
+	return h.do(ctx, func(ctx context.Context) error { return h.reconfigure(ctx, s) })
+}
+
+// do has run do something, and waits for it.
+func (h *Host) do(ctx context.Context, work func(context.Context) error) error {
+	t := task{work, make(chan error, 1)}
 	select {
-	case h.scans <- answer:
+	case h.tasks <- t:
 	case <-h.done:
 		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
-	case err := <-answer:
+	case err := <-t.answer:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
+// Missing names plugins that the operator requires and that do not serve, with
+// the reasons.
+func (h *Host) Missing() []Problem {
+	serving := map[string]bool{}
+	reasons := map[string]string{}
+	for _, p := range h.Parts() {
+		serving[p.Plugin] = serving[p.Plugin] || p.State == StateActive
+		if p.Reason != "" {
+			reasons[p.Plugin] = p.Reason
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []Problem
+	for _, name := range sortedKeys(h.opt.Items) {
+		if !h.opt.Items[name].Required || serving[name] {
+			continue
+		}
+		p := Problem{Plugin: name, Message: "it is not in the plugin folder"}
+		if why := reasons[name]; why != "" {
+			p.Message = why
+		}
+		for _, q := range h.problems {
+			if q.Plugin == name {
+				p = q
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
 // publish swaps the generation and lets go of the old one.
-func (h *Host) publish(modules []*module, packs []*pack, problems []Problem) {
+func (h *Host) publish(modules []*module, packs []*provider, problems []Problem) {
 	h.mu.Lock()
 	old := h.current
-	next := newGeneration(old.number+1, modules, packs, h.opt.Items)
+	next := newGeneration(old.number+1, modules, packs, &h.opt)
 	h.current, h.problems = next, problems
 	listeners := append([]func(){}, h.listeners...)
 	h.mu.Unlock()

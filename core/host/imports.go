@@ -15,6 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	declared "github.com/omniroute/omniroute/core/host/manifest"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -41,22 +42,23 @@ var imports = []imported{
 	{"blob_read", "iiii", "i", "", importBlobRead},
 	{"digest", "iiii", "i", "", importDigest},
 	{"metric", "iiiF", "", "", importMetric},
-	{"kv_get", "ii", "I", "kv", nil},
-	{"kv_put", "iiiiI", "i", "kv", nil},
-	{"kv_del", "ii", "i", "kv", nil},
-	{"secret_hmac", "iiiii", "I", "secrets.use", nil},
-	{"secret_read", "ii", "I", "secrets.reveal", nil},
+	{"kv_get", "ii", "I", declared.CapKV, importKVGet},
+	{"kv_put", "iiiiI", "i", declared.CapKV, importKVPut},
+	{"kv_del", "ii", "i", declared.CapKV, importKVDel},
+	{"secret_hmac", "iiiii", "I", declared.CapUse, importSecretHMAC},
+	{"secret_read", "ii", "I", declared.CapReveal, importSecretRead},
 }
 
 func buildImports(ctx context.Context, rt wazero.Runtime) error {
 	b := rt.NewHostModuleBuilder(abi.Module)
 	for _, f := range imports {
-		call := f.call
-		if call == nil {
-			call = denied
-		}
 		b = b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, m api.Module, stack []uint64) {
-			call(instanceOf(ctx), m.Memory(), stack)
+			i := instanceOf(ctx)
+			if f.needs != "" && !i.mod.may(f.needs) {
+				denied(stack)
+				return
+			}
+			f.call(i, m.Memory(), stack)
 		}), valueTypes(f.params), valueTypes(f.result)).Export(f.name)
 	}
 	if _, err := b.Instantiate(ctx); err != nil {
@@ -88,7 +90,8 @@ func checkImport(module, name, params, result string) string {
 	return fmt.Sprintf("it imports %s.%s, which ABI %d.%d does not have; a newer gateway may", module, name, abi.Major, abi.Minor)
 }
 
-func denied(_ *instance, _ api.Memory, stack []uint64) {
+// denied answers that a capability was not granted.
+func denied(stack []uint64) {
 	code := int64(abi.Denied)
 	stack[0] = uint64(code)
 }

@@ -28,6 +28,7 @@ type instance struct {
 	fnBuf     api.Function
 	fnCall    api.Function
 	fnTrim    api.Function // nil when the guest has none
+	fnBack    api.Function // omni_buf, called from within a call
 	ctx       context.Context
 	stack     [4]uint64
 	env       callEnv
@@ -50,12 +51,13 @@ type instance struct {
 
 // callEnv is what imports answer from during one call.
 type callEnv struct {
-	now   int64 // Unix milliseconds
-	seed  uint64
-	blobs Blobs
-	ctx   context.Context // of whoever waits for the call; nil = nobody can leave
-	asked bool            // the guest asked for time, random bits or blobs
-	basis int             // further input, which widens the limit of the output: blobs read, a stream's past
+	now     int64 // Unix milliseconds
+	seed    uint64
+	blobs   Blobs
+	ctx     context.Context // of whoever waits for the call; nil = nobody can leave
+	asked   bool            // the guest asked for time, random bits, blobs, values or secrets
+	secrets Secrets         // of the account the call is for; nil = none
+	basis   int             // further input, which widens the limit of the output: blobs read, a stream's past
 }
 
 // trapError says that the guest broke off a call; its instance is gone.
@@ -107,6 +109,7 @@ func newInstance(ctx context.Context, m *module) (*instance, error) {
 	i.fnBuf = guest.ExportedFunction("omni_buf")
 	i.fnCall = guest.ExportedFunction("omni_call")
 	i.fnTrim = guest.ExportedFunction("omni_trim")
+	i.fnBack = guest.ExportedFunction("omni_buf")
 	if err := i.configurePlugin(); err != nil {
 		i.kill(err)
 		return nil, err

@@ -36,7 +36,8 @@ type compiled struct {
 func (h *Host) finish(ctx context.Context, interim []*module, done chan<- compiled) {
 	defer close(done)
 	for _, m := range interim {
-		fresh, err := h.load(ctx, m.file, m.interim)
+		fresh := m.again()
+		err := fresh.start(ctx, m.interim)
 		select {
 		case done <- compiled{m, fresh, err}:
 		case <-ctx.Done():

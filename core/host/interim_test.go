@@ -14,7 +14,7 @@ import (
 func TestColdStartServesFromTheInterpreter(t *testing.T) {
 	dir, cache := t.TempDir(), filepath.Join(t.TempDir(), "cache")
 	drop(t, dir, "echo.wasm", packed(t, echoGuest))
-	opt := Options{Core: core(t), Dir: dir, CacheDir: cache, Trust: Trust{Shared: true}, Interim: true}
+	opt := Options{Core: core(t), Dir: dir, CacheDir: cache, Trust: Trust{Isolation: "shared"}, Interim: true}
 	h := open(t, opt)
 	require.Empty(t, h.Problems())
 	g := h.Current()

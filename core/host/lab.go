@@ -37,7 +37,7 @@ func OpenLab(ctx context.Context, wasm []byte, opt LabOptions) (*Lab, error) {
 	h := &Host{opt: Options{Trust: Trust{Mode: TrustDev}}, engine: e, metered: &meteredStore{}, log: log, sick: make(chan struct{}, 1)}
 	h.opt.fill()
 	h.opt.Limits.Instances = 1
-	m, err := h.load(ctx, "lab", wasm)
+	m, err := h.loadOwn(ctx, "lab", wasm)
 	if err != nil {
 		_ = e.close(ctx)
 		return nil, err
@@ -67,7 +67,7 @@ func (l *Lab) Plugin() LabPlugin {
 		Hosts: m.Capabilities.HTTP.Hosts, Secrets: m.Capabilities.Secrets.Use,
 	}
 	for k := range m.Provides {
-		p.Parts = append(p.Parts, m.Provides[k].part(m, ""))
+		p.Parts = append(p.Parts, partOf(&m.Provides[k], m, ""))
 	}
 	return p
 }

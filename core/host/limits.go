@@ -3,6 +3,7 @@ package host
 import (
 	"time"
 
+	declared "github.com/omniroute/omniroute/core/host/manifest"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
@@ -39,6 +40,9 @@ type Limits struct {
 	RoundPlans   int // requests per round
 	Continuation int // what a guest may leave with the host between rounds
 
+	Value  int // what a plugin may store under one key
+	Values int // all that it may store, keys included
+
 	Crashes int           // within a minute; then the plugin rests
 	Rest    time.Duration // how long; the second time within ten rests it is put in quarantine
 }
@@ -68,6 +72,8 @@ func DefaultLimits() Limits {
 		Rounds:          4,
 		RoundPlans:      4,
 		Continuation:    64 << 10,
+		Value:           64 << 10,
+		Values:          1 << 20,
 		Crashes:         5,
 		Rest:            30 * time.Second,
 	}
@@ -98,6 +104,8 @@ func (l Limits) or(over Limits) Limits {
 	set(&l.Rounds, over.Rounds)
 	set(&l.RoundPlans, over.RoundPlans)
 	set(&l.Continuation, over.Continuation)
+	set(&l.Value, over.Value)
+	set(&l.Values, over.Values)
 	set(&l.Crashes, over.Crashes)
 	set(&l.Rest, over.Rest)
 	return l
@@ -118,7 +126,7 @@ const (
 )
 
 // asked applies what a manifest asks for.
-func (l Limits) asked(m manifestLimits) Limits {
+func (l Limits) asked(m declared.Limits) Limits {
 	if m.MemoryPages > 0 {
 		l.MemoryPages = min(m.MemoryPages, max(mostAskedPages, l.MemoryPages))
 	}

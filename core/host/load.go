@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"runtime"
 	"sync/atomic"
 
+	"github.com/omniroute/omniroute/core/host/lock"
+	declared "github.com/omniroute/omniroute/core/host/manifest"
 	"github.com/omniroute/omniroute/core/host/meter"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/tetratelabs/wazero"
@@ -26,6 +27,11 @@ type module struct {
 	file      string // drop-in file name, "" = bundled
 	digest    digest
 	manifest  *manifest
+	grants    *declared.Grants // what it may do; nil = a bundled one, which may do all
+	hosts     []declared.Host  // that its plans may name, beside the provider's own
+	signed    []string         // public keys that vouch for it
+	content   string           // digest of the file without its signatures
+	off       string           // why it is switched off, "" = it is not
 	item      Item
 	limits    Limits
 	isolation string
@@ -42,78 +48,110 @@ type module struct {
 	refs      atomic.Int64 // generations
 }
 
-// load turns the bytes of a file into a module that has been run once. Errors
-// are sentences about the file.
-func (h *Host) load(ctx context.Context, file string, wasm []byte) (*module, error) {
-	m := &module{host: h, engine: h.engine, file: file, digest: sha256.Sum256(wasm)}
-	h.makeInterim(m, wasm)
+// loadBundled turns the built-in plugins into a module.
+func (h *Host) loadBundled(ctx context.Context, wasm []byte) (*module, error) {
 	if len(wasm) > h.opt.Limits.Module {
 		return nil, fmt.Errorf("the file has %d bytes; plugins may have %d", len(wasm), h.opt.Limits.Module)
 	}
-	if err := m.readManifest(ctx, wasm); err != nil {
-		return nil, err
-	}
-	if err := h.trusted(m); err != nil {
-		return nil, err
-	}
-	m.settings()
-	if err := m.compile(ctx, wasm); err != nil {
-		return nil, err
-	}
-	if err := m.probe(ctx); err != nil {
-		m.close(ctx)
-		return nil, err
-	}
-	return m, nil
-}
-
-// readManifest reads the manifest without running the module. A raw module is
-// asked for it, in dev trust only.
-func (m *module) readManifest(ctx context.Context, wasm []byte) error {
 	raw, ok, err := abi.Section(wasm, abi.SectionManifest)
 	switch {
 	case err != nil:
-		return errors.New("it is not a WebAssembly module")
-	case !ok && m.host.opt.Trust.Mode != TrustDev:
-		return errors.New("it has no manifest; pack one into it, or set plugins.trust.mode to dev to load raw modules")
+		return nil, errors.New("it is not a WebAssembly module")
 	case !ok:
-		if raw, err = m.host.describe(ctx, wasm); err != nil {
-			return err
-		}
+		return nil, errors.New("it has no manifest")
 	}
-	m.manifest, err = parseManifest(raw)
-	return err
+	m := &module{host: h, engine: h.engine, digest: sha256.Sum256(wasm)}
+	h.makeInterim(m, wasm)
+	if m.manifest, err = parseManifest(raw); err != nil {
+		return nil, err
+	}
+	m.hosts = hostPatterns(m.manifest.Capabilities.HTTP.Hosts)
+	m.item = h.opt.Items[m.manifest.Name]
+	if m.item.Config, err = m.manifest.Config(m.item.Config); err != nil {
+		return nil, err
+	}
+	if m.item.Disabled {
+		m.off = "switched off in plugins.items"
+	}
+	m.isolation = m.manifest.Isolation
+	return m, m.start(ctx, wasm)
 }
 
-// trusted applies the operator's rules for drop-in files.
-func (h *Host) trusted(m *module) error {
-	if m.file == "" {
-		return nil
-	}
-	if len(m.manifest.Capabilities.Secrets.Reveal) > 0 {
-		return errors.New("it asks to read secrets, which no plugin may")
-	}
-	if h.opt.Trust.Mode != TrustEnforce {
-		return nil
-	}
-	for _, pattern := range h.opt.Trust.Allow {
-		if ok, err := path.Match(pattern, m.file); ok && err == nil {
-			return nil
+// load turns a file that may run into a module that has been run once. Errors
+// are sentences about the file. A module without a manifest is asked for it, in
+// dev trust only.
+func (h *Host) load(ctx context.Context, c *candidate, locked *lock.File) (*module, error) {
+	if c.file.Manifest == nil {
+		raw, err := h.describe(ctx, c.data)
+		if err != nil {
+			return nil, err
+		}
+		if c.file.Manifest, err = parseManifest(raw); err != nil {
+			return nil, err
+		}
+		if err := h.approve(c, locked); err != nil {
+			return nil, err
 		}
 	}
-	return errors.New("it is not signed by a listed key, and plugins.trust.unsigned.allow does not name it")
+	grants := c.verdict.Grants
+	m := &module{
+		host: h, engine: h.engine, file: c.name, digest: sha256.Sum256(c.data), manifest: c.file.Manifest,
+		grants: &grants, hosts: hostPatterns(grants.HTTP), item: c.item, off: c.off, signed: c.verdict.Keys,
+		isolation: c.verdict.Isolation, content: c.file.ContentDigest,
+	}
+	h.makeInterim(m, c.data)
+	return m, m.start(ctx, c.data)
+}
+
+// again is the module as it was before it was started, to be compiled.
+func (m *module) again() *module {
+	return &module{
+		host: m.host, engine: m.host.engine, file: m.file, digest: m.digest, manifest: m.manifest, grants: m.grants,
+		hosts: m.hosts, signed: m.signed, content: m.content, off: m.off, item: m.item, isolation: m.isolation,
+	}
+}
+
+// loadOwn loads a module that whoever runs it is working on: it gets what it
+// asks for.
+func (h *Host) loadOwn(ctx context.Context, name string, wasm []byte) (*module, error) {
+	raw, ok, err := abi.Section(wasm, abi.SectionManifest)
+	switch {
+	case len(wasm) > h.opt.Limits.Module:
+		return nil, fmt.Errorf("the file has %d bytes; plugins may have %d", len(wasm), h.opt.Limits.Module)
+	case err != nil:
+		return nil, errors.New("it is not a WebAssembly module")
+	case !ok:
+		if raw, err = h.describe(ctx, wasm); err != nil {
+			return nil, err
+		}
+	}
+	m := &module{host: h, engine: h.engine, file: name, digest: sha256.Sum256(wasm), isolation: isolationShared}
+	if m.manifest, err = parseManifest(raw); err != nil {
+		return nil, err
+	}
+	asks := m.manifest.Asks()
+	m.grants, m.hosts = &asks, hostPatterns(asks.HTTP)
+	return m, m.start(ctx, wasm)
+}
+
+// start compiles the module and runs its first instance.
+func (m *module) start(ctx context.Context, wasm []byte) error {
+	m.settings()
+	if err := m.compile(ctx, wasm); err != nil {
+		return err
+	}
+	if err := m.probe(ctx); err != nil {
+		m.close(ctx)
+		return err
+	}
+	return nil
 }
 
 // settings merges limits (host < manifest < operator) and isolation.
 func (m *module) settings() {
-	m.item = m.host.opt.Items[m.manifest.Name]
 	m.config = m.item.Config
 	m.limits = m.host.opt.Limits
 	m.limits = m.limits.asked(m.manifest.Limits).or(m.item.Limits)
-	m.isolation = m.manifest.Isolation
-	if m.file != "" && m.host.opt.Trust.Mode != TrustDev && !m.host.opt.Trust.Shared {
-		m.isolation = stricter(m.isolation, isolationStream)
-	}
 	if m.item.Isolation != "" {
 		m.isolation = m.item.Isolation
 	}
@@ -207,7 +245,11 @@ func (m *module) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer i.mu.Unlock()
+	defer func() {
+		i.retired = i.retired || m.isolation == isolationCall
+		i.settle()
+		i.mu.Unlock()
+	}()
 	res, err := i.guest.ExportedFunction("omni_abi").Call(i.ctx)
 	if err != nil {
 		return i.trapped(0, err)
@@ -263,12 +305,9 @@ func (h *Host) describe(ctx context.Context, wasm []byte) ([]byte, error) {
 	return i.describe()
 }
 
-// Pack returns a module with its manifest as a custom section (what the module
-// says of itself when it is asked) and its data joined to few segments.
-func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
-	if _, ok, err := abi.Section(wasm, abi.SectionManifest); ok || err != nil {
-		return wasm, err
-	}
+// Describe runs a module in a host of its own to learn its manifest: what it
+// says of itself when it is asked.
+func Describe(ctx context.Context, wasm []byte) ([]byte, error) {
 	e, err := newEngine(ctx, "")
 	if err != nil {
 		return nil, err
@@ -280,7 +319,18 @@ func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parseManifest(raw); err != nil {
+	_, err = parseManifest(raw)
+	return raw, err
+}
+
+// Pack returns a module with its manifest as a custom section and its data
+// joined to few segments. A module that has a manifest is returned as it is.
+func Pack(ctx context.Context, wasm []byte) ([]byte, error) {
+	if _, ok, err := abi.Section(wasm, abi.SectionManifest); ok || err != nil {
+		return wasm, err
+	}
+	raw, err := Describe(ctx, wasm)
+	if err != nil {
 		return nil, err
 	}
 	if wasm, err = abi.JoinData(wasm); err != nil {
@@ -301,16 +351,6 @@ func (m *module) release(ctx context.Context) {
 func (m *module) close(ctx context.Context) {
 	m.pool.close()
 	_ = m.compiled.Close(ctx)
-}
-
-// allows reports whether requests may go to a host, by the manifest.
-func (m *module) allows(host string) bool {
-	for _, h := range m.manifest.Capabilities.HTTP.Hosts {
-		if hostMatches(h, host) {
-			return true
-		}
-	}
-	return false
 }
 
 // fill sets what the caller left open.

@@ -1,15 +1,19 @@
 package host
 
-import "github.com/goccy/go-json"
+import (
+	"github.com/goccy/go-json"
+
+	declared "github.com/omniroute/omniroute/core/host/manifest"
+)
 
 // Kind is the kind of a part.
-type Kind string
+type Kind = declared.Kind
 
 // Kinds of parts.
 const (
-	KindExecutor   Kind = "executor"   // plans upstream calls for a provider
-	KindTranslator Kind = "translator" // translates between two formats
-	KindProvider   Kind = "provider"   // a provider.yaml pack over an executor
+	KindExecutor   = declared.KindExecutor   // plans upstream calls for a provider
+	KindTranslator = declared.KindTranslator // translates between two formats
+	KindProvider   = declared.KindProvider   // a provider pack over an executor
 )
 
 // State says whether a part is in use.
@@ -55,6 +59,7 @@ type Part struct {
 // good before keeps serving in its last good form.
 type Problem struct {
 	File    string `json:"file"`
+	Plugin  string `json:"plugin,omitempty"` // its name, where the file says one
 	Message string `json:"message"`
 	Serving bool   `json:"serving"` // an earlier version of the file still serves
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"time"
 
 	"github.com/omniroute/omniroute/sdk/abi"
@@ -19,12 +20,25 @@ type Plan struct {
 	Dialect     string // of the answer, when it is not the provider's own; "" = same
 	Timeouts    PlanTimeouts
 	HTTP        string // "1.1", "2", "2-required"; "" = 1.1
-	Redirect    string // "none" (also ""), "same-host"
+	Redirect    string // "none" (also ""), RedirectSameHost, RedirectGranted
 	Expect      []string
 	Duplex      bool
 	Idempotent  bool
 	ForceStream bool // upstream streams even when the client did not ask: collect
 	CostHint    uint32
+
+	by    *Executor // whose plan it is; nil = the gateway's own
+	reach *reach    // where it may go; nil = anywhere
+}
+
+// mayUse reports whether the plan may be given a secret: the enforcement point
+// of the capability secrets.use.
+func (p *Plan) mayUse(name string) bool {
+	if p.by == nil || p.by.mod.grants == nil {
+		return true
+	}
+	g := p.by.mod.grants
+	return slices.Contains(g.Use, name) || slices.Contains(g.Reveal, name)
 }
 
 // PlanTimeouts are clocks a guest asks for; 0 = the caller's own.

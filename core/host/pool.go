@@ -140,13 +140,14 @@ func (p *pool) exclusive(ctx context.Context) (*instance, error) {
 
 // work is one stateless operation.
 type work struct {
-	op    abi.Op
-	blobs Blobs
-	seed  uint64
-	in    []byte                          // input record
-	build func(*instance) ([]byte, error) // makes the input where it depends on the instance
-	use   func(out []byte) error          // reads the output while it is valid
-	pure  bool                            // set by do: the output follows from the input alone
+	op      abi.Op
+	blobs   Blobs
+	seed    uint64
+	secrets Secrets
+	in      []byte                          // input record
+	build   func(*instance) ([]byte, error) // makes the input where it depends on the instance
+	use     func(out []byte) error          // reads the output while it is valid
+	pure    bool                            // set by do: the output follows from the input alone
 }
 
 // do runs a stateless operation. One whose instance crashes is run once more
@@ -192,6 +193,7 @@ func (i *instance) perform(ctx context.Context, w *work) error {
 		}
 	}
 	env := i.freshEnv(w.blobs, w.seed)
+	env.secrets = w.secrets
 	env.ctx = ctx
 	out, isErr, err := i.call(w.op, 0, in, env)
 	if err != nil {
@@ -223,9 +225,9 @@ func (s *slot) retire() {
 	}
 }
 
-// rest closes shared instances that had nothing to do since the given time,
-// all but one, which is trimmed.
-func (p *pool) rest(idle func(*instance) bool) {
+// rest closes shared instances that are idle, all but one, which is trimmed
+// and only closed when it is cold too.
+func (p *pool) rest(idle, cold func(*instance) bool) {
 	kept := false
 	for k := range p.slots {
 		s := &p.slots[k]
@@ -234,7 +236,7 @@ func (p *pool) rest(idle func(*instance) bool) {
 			continue
 		}
 		if i.dead == nil && i.streams == 0 && idle(i) {
-			if kept {
+			if kept || cold(i) {
 				i.retired = true
 				i.settle()
 			} else {

@@ -13,6 +13,9 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/omniroute/omniroute/core/host/lock"
+	"github.com/omniroute/omniroute/core/host/pack"
 )
 
 // debounce is how long the folder must be quiet before it is read, so that a
@@ -27,18 +30,19 @@ const recheck = 10 * time.Second
 type files struct {
 	core    *module
 	modules map[string]*module // by file name
-	packs   map[string]*pack
-	tried   map[string]digest // content last looked at, good or bad
-	failed  map[string]string // why the content last looked at is not served
-	stamp   string            // names, sizes and times at the last look
+	packs   map[string]*provider
+	tried   map[string]digest  // content and judgement last looked at, good or bad
+	failed  map[string]Problem // why the content last looked at is not served
+	absent  []Problem          // locked plugins whose files are gone
+	stamp   string             // names, sizes and times at the last look
 }
 
 // run loads, watches and reloads until the host is closed.
 func (h *Host) run(ctx context.Context) {
 	defer close(h.done)
 	h.files = files{
-		modules: map[string]*module{}, packs: map[string]*pack{},
-		tried: map[string]digest{}, failed: map[string]string{},
+		modules: map[string]*module{}, packs: map[string]*provider{},
+		tried: map[string]digest{}, failed: map[string]Problem{},
 	}
 	events, stopWatching := h.watch() // before the first look, so that no change is missed
 	defer func() { stopWatching() }()
@@ -63,7 +67,7 @@ func (h *Host) run(ctx context.Context) {
 				events = nil
 				continue
 			}
-			if isPluginFile(e.Name) {
+			if h.concerns(e.Name) {
 				quiet.Reset(debounce)
 			}
 		case <-quiet.C:
@@ -84,8 +88,8 @@ func (h *Host) run(ctx context.Context) {
 				continue
 			}
 			h.replace(ctx, c)
-		case answer := <-h.scans:
-			answer <- h.scan(ctx)
+		case t := <-h.tasks:
+			t.answer <- t.work(ctx)
 		}
 	}
 }
@@ -99,10 +103,10 @@ func (h *Host) report(err error) {
 // start loads the bundled plugins, serves them, and then the folder's.
 func (h *Host) start(ctx context.Context) {
 	if len(h.opt.Core) > 0 {
-		m, err := h.load(ctx, "", h.opt.Core)
+		m, err := h.loadBundled(ctx, h.opt.Core)
 		h.opt.Core = nil // what it was compiled to is all that is needed from here on
 		if err != nil {
-			h.files.failed[bundled] = err.Error()
+			h.files.failed[bundled] = Problem{File: bundled, Message: err.Error()}
 			h.log.Error("bundled plugins do not load", "error", err)
 		} else {
 			h.files.core = m
@@ -131,93 +135,189 @@ func (h *Host) watch() (<-chan fsnotify.Event, func()) {
 		_ = w.Close()
 		return nil, nothing
 	}
+	for _, dir := range h.subfolders() {
+		_ = w.Add(dir) // the periodic look remains
+	}
+	if h.opt.Lock != "" {
+		_ = w.Add(filepath.Dir(h.opt.Lock))
+	}
 	return w.Events, func() { _ = w.Close() }
+}
+
+// concerns reports whether a change of a file may change what serves.
+func (h *Host) concerns(name string) bool {
+	if h.opt.Lock != "" && filepath.Clean(name) == filepath.Clean(h.opt.Lock) {
+		return true
+	}
+	return isPluginFile(strings.TrimSuffix(name, pack.SidecarSuffix))
 }
 
 func isPluginFile(name string) bool {
 	base := filepath.Base(name)
-	return !strings.HasPrefix(base, ".") && (strings.HasSuffix(base, ".wasm") || strings.HasSuffix(base, packSuffix))
+	return !strings.HasPrefix(base, ".") && pack.Is(base)
+}
+
+// subfolders are those of the plugin folder that are looked at: one level, but
+// none whose name begins with a dot.
+func (h *Host) subfolders() []string {
+	entries, err := os.ReadDir(h.opt.Dir)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, filepath.Join(h.opt.Dir, e.Name()))
+		}
+	}
+	return out
+}
+
+// reconfigure takes over new settings and scans.
+func (h *Host) reconfigure(ctx context.Context, s Settings) error {
+	h.mu.Lock()
+	h.opt.Trust, h.opt.Items = s.Trust, s.Items
+	if h.opt.Trust.Mode == "" {
+		h.opt.Trust.Mode = TrustWarn
+	}
+	h.mu.Unlock()
+	return h.look(ctx, true)
 }
 
 // scan reads the folder and brings a new generation up when something changed.
 // A file that does not load leaves its earlier version serving.
-func (h *Host) scan(ctx context.Context) error {
+func (h *Host) scan(ctx context.Context) error { return h.look(ctx, false) }
+
+func (h *Host) look(ctx context.Context, resettled bool) error {
 	h.files.stamp = h.stamp()
 	found, err := h.read()
 	if err != nil {
 		return err
 	}
-	changed := h.forget(found)
-	fresh := map[string][]byte{}
-	for name, data := range found {
-		sum := sha256.Sum256(data)
-		if sum != h.files.tried[name] {
-			h.files.tried[name] = sum
-			fresh[name] = data
+	locked, lockErr := lock.Read(h.opt.Lock)
+	changed := h.forget(found) || resettled
+	var fresh []*candidate
+	for _, c := range found {
+		if lockErr != nil {
+			c.err, c.keep = fmt.Errorf("the lock file cannot be read: %w", lockErr), true
+		} else if c.err == nil {
+			h.judge(c, locked)
 		}
+		if sum := c.fingerprint(); sum != h.files.tried[c.name] {
+			h.files.tried[c.name] = sum
+			fresh = append(fresh, c)
+		}
+	}
+	if lockErr == nil {
+		before := len(h.files.absent)
+		h.files.absent = absent(locked, found)
+		changed = changed || before != len(h.files.absent)
 	}
 	if len(fresh) == 0 && !changed {
 		return nil
 	}
-	h.loadAll(ctx, fresh)
+	h.loadAll(ctx, fresh, locked)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	h.swap()
+	h.freeze(fresh)
 	return nil
 }
 
-// stamp sums up names, sizes and times of the plugin files.
+// absent lists locked plugins without a file.
+func absent(locked *lock.File, found map[string]*candidate) []Problem {
+	if locked == nil {
+		return nil
+	}
+	there := map[string]bool{}
+	for _, c := range found {
+		if c.file != nil && c.file.Manifest != nil {
+			there[c.file.Manifest.Name] = true
+		}
+	}
+	var out []Problem
+	for _, e := range locked.Plugins {
+		if e.Pinned() && !e.Disabled && !there[e.Name] {
+			out = append(out, Problem{File: e.File, Plugin: e.Name, Message: "the lock file names it, but it is not in the plugin folder; install it again"})
+		}
+	}
+	return out
+}
+
+// stamp sums up names, sizes and times of the plugin files and the lock file.
 func (h *Host) stamp() string {
 	if h.opt.Dir == "" {
 		return ""
 	}
-	entries, err := os.ReadDir(h.opt.Dir)
-	if err != nil {
-		return ""
-	}
 	var b strings.Builder
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && isPluginFile(e.Name()) {
-			fmt.Fprintf(&b, "%s %d %d\n", e.Name(), info.Size(), info.ModTime().UnixNano())
+	add := func(name string) {
+		if info, err := os.Stat(name); err == nil {
+			fmt.Fprintf(&b, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
 		}
+	}
+	for _, dir := range append([]string{h.opt.Dir}, h.subfolders()...) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if name := filepath.Join(dir, e.Name()); h.concerns(name) {
+				add(name)
+			}
+		}
+	}
+	if h.opt.Lock != "" {
+		add(h.opt.Lock)
 	}
 	return b.String()
 }
 
 // read returns the plugin files of the folder by name. Files over the size
 // limit are read as far as is needed to refuse them.
-func (h *Host) read() (map[string][]byte, error) {
+func (h *Host) read() (map[string]*candidate, error) {
 	if h.opt.Dir == "" {
 		return nil, nil
 	}
-	entries, err := os.ReadDir(h.opt.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.ReadDir(h.opt.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	if err != nil {
+	} else if err != nil {
 		return nil, err
 	}
-	out := map[string][]byte{}
-	for _, e := range entries {
-		if e.IsDir() || !isPluginFile(e.Name()) {
-			continue
-		}
-		data, err := readLimited(filepath.Join(h.opt.Dir, e.Name()), h.opt.Limits.Module)
-		if errors.Is(err, fs.ErrNotExist) { // gone since the listing
-			continue
-		}
+	out := map[string]*candidate{}
+	for _, dir := range append([]string{h.opt.Dir}, h.subfolders()...) {
+		entries, err := os.ReadDir(dir)
 		if err != nil {
-			h.files.failed[e.Name()] = err.Error()
 			continue
 		}
-		out[e.Name()] = data
+		for _, e := range entries {
+			if e.IsDir() || !isPluginFile(e.Name()) {
+				continue
+			}
+			full := filepath.Join(dir, e.Name())
+			rel, err := filepath.Rel(h.opt.Dir, full)
+			if err != nil {
+				continue
+			}
+			c := &candidate{name: filepath.ToSlash(rel)}
+			c.data, err = readLimited(full, h.opt.Limits.Module)
+			if errors.Is(err, fs.ErrNotExist) { // gone since the listing
+				continue
+			}
+			if c.err = err; err == nil {
+				c.sidecar, _ = readLimited(full+pack.SidecarSuffix, maxSidecar) // most have none
+			}
+			out[c.name] = c
+		}
 	}
 	return out, nil
 }
 
+// maxSidecar bounds a signature file, in bytes.
+const maxSidecar = 64 << 10
+
 // forget drops what is no longer in the folder.
-func (h *Host) forget(found map[string][]byte) (changed bool) {
+func (h *Host) forget(found map[string]*candidate) (changed bool) {
 	for name := range h.files.tried {
 		if _, ok := found[name]; !ok {
 			delete(h.files.tried, name)
@@ -232,45 +332,54 @@ func (h *Host) forget(found map[string][]byte) (changed bool) {
 }
 
 // loadAll loads new and changed files, two at a time.
-func (h *Host) loadAll(ctx context.Context, fresh map[string][]byte) {
-	type result struct {
-		name   string
-		module *module
-		pack   *pack
-		err    error
-	}
-	results := make(chan result, len(fresh))
+func (h *Host) loadAll(ctx context.Context, fresh []*candidate, locked *lock.File) {
+	loaded := make([]*module, len(fresh))
 	var group errgroup.Group
 	group.SetLimit(2)
-	for name, data := range fresh {
+	for k, c := range fresh {
+		if c.err != nil || c.file.IsPack() {
+			continue
+		}
 		group.Go(func() error {
-			r := result{name: name}
-			if strings.HasSuffix(name, packSuffix) {
-				r.pack, r.err = parsePack(name, data)
-			} else {
-				r.module, r.err = h.load(ctx, name, data)
-			}
-			results <- r
+			loaded[k], c.err = h.load(ctx, c, locked)
 			return nil
 		})
 	}
 	_ = group.Wait()
-	close(results)
-	for r := range results {
-		if r.err != nil {
-			h.files.failed[r.name] = r.err.Error()
-			h.log.Warn("plugin file refused", "file", r.name, "reason", r.err)
-			continue
+	for k, c := range fresh {
+		switch {
+		case c.err != nil:
+			h.refused(c)
+		case c.file.IsPack():
+			delete(h.files.failed, c.name)
+			_, listed := h.opt.Items[c.file.Manifest.Name]
+			h.files.packs[c.name] = &provider{Pack: c.file.Provider, digest: sha256.Sum256(c.data), off: c.off, listed: listed}
+			h.log.Info("provider pack loaded", "file", c.name, "provider", c.file.Provider.ID, "signed", c.verdict.Signed())
+		default:
+			delete(h.files.failed, c.name)
+			m := loaded[k]
+			h.files.modules[c.name] = m
+			h.log.Info("plugin loaded", "file", c.name, "plugin", m.manifest.Name, "version", m.manifest.Version,
+				"isolation", m.isolation, "signed", c.verdict.Signed(), "grants", m.grants.String())
 		}
-		delete(h.files.failed, r.name)
-		if r.pack != nil {
-			h.files.packs[r.name] = r.pack
-			h.log.Info("provider pack loaded", "file", r.name, "provider", r.pack.ID)
-			continue
-		}
-		h.files.modules[r.name] = r.module
-		h.log.Info("plugin loaded", "file", r.name, "plugin", r.module.manifest.Name, "version", r.module.manifest.Version,
-			"isolation", r.module.isolation, "signed", false)
+	}
+}
+
+// refused notes why a file stays out. What served before goes on, unless it is
+// that very content which is not trusted any more.
+func (h *Host) refused(c *candidate) {
+	p := Problem{File: c.name, Message: c.err.Error()}
+	if c.file != nil && c.file.Manifest != nil {
+		p.Plugin = c.file.Manifest.Name
+	}
+	h.files.failed[c.name] = p
+	h.log.Warn("plugin file refused", "file", c.name, "reason", c.err)
+	sum := digest(sha256.Sum256(c.data))
+	if m := h.files.modules[c.name]; m != nil && m.digest == sum && !c.keep {
+		delete(h.files.modules, c.name)
+	}
+	if q := h.files.packs[c.name]; q != nil && q.digest == sum && !c.keep {
+		delete(h.files.packs, c.name)
 	}
 }
 
@@ -283,7 +392,7 @@ func (h *Host) swap() {
 	for _, name := range sortedKeys(h.files.modules) {
 		modules = append(modules, h.files.modules[name])
 	}
-	var packs []*pack
+	var packs []*provider
 	for _, name := range sortedKeys(h.files.packs) {
 		packs = append(packs, h.files.packs[name])
 	}
@@ -291,8 +400,11 @@ func (h *Host) swap() {
 	for _, name := range sortedKeys(h.files.failed) {
 		_, m := h.files.modules[name]
 		_, p := h.files.packs[name]
-		problems = append(problems, Problem{File: name, Message: h.files.failed[name], Serving: m || p})
+		q := h.files.failed[name]
+		q.Serving = m || p
+		problems = append(problems, q)
 	}
+	problems = append(problems, h.files.absent...)
 	h.publish(modules, packs, problems)
 }
 
@@ -302,6 +414,9 @@ func (h *Host) rest() {
 	defer g.Release()
 	now := h.now()
 	for _, m := range g.modules {
-		m.pool.rest(func(i *instance) bool { return now.Sub(i.used) >= m.limits.IdleTTL })
+		m.pool.rest(
+			func(i *instance) bool { return now.Sub(i.used) >= m.limits.IdleTTL },
+			func(i *instance) bool { return now.Sub(i.used) >= m.limits.ColdTTL },
+		)
 	}
 }

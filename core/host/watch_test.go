@@ -71,7 +71,7 @@ func TestSwapUnderLiveStreams(t *testing.T) {
 	dir := t.TempDir()
 	wasm := packed(t, echoGuest)
 	drop(t, dir, "echo.wasm", wasm)
-	h := open(t, Options{Dir: dir, Trust: Trust{Shared: true}})
+	h := open(t, Options{Dir: dir, Trust: Trust{Isolation: "shared"}})
 	g := h.Current()
 	x, ok := g.Executor("echo")
 	require.True(t, ok)
@@ -137,7 +137,7 @@ func TestRefusals(t *testing.T) {
 		{"other version", "its manifest says", with("1.0.0", "9.9.9"), Trust{}},
 		{"newer abi", "built for ABI 1.9", with(`"abi":"1.0"`, `"abi":"1.9"`), Trust{}},
 		{"feature", `needs the feature "telepathy"`, with(`"skeleton"`, `"telepathy"`), Trust{}},
-		{"reveal", "asks to read secrets", with(`"use":["api_key"]`, `"reveal":["api_key"]`), Trust{}},
+		{"reveal", "it asks for secrets.reveal api_key", with(`"use":["api_key"]`, `"reveal":["api_key"]`), Trust{}},
 		{"name", "owner/name", with(`"name":"test/echo"`, `"name":"echo"`), Trust{}},
 		{"kind", "kind \"gadget\"", with(`"kind":"executor"`, `"kind":"gadget"`), Trust{}},
 	}
@@ -195,7 +195,7 @@ func TestProviderPack(t *testing.T) {
 	dir := t.TempDir()
 	drop(t, dir, "acme.provider.yaml", []byte("id: acme\nformat: openai\nexecutor: echo\nbase_url: https://acme.example/v1\nalias: ac\nmodels:\n- {id: m1, context: 10}\n"))
 	drop(t, dir, "bad.provider.yaml", []byte("id: bad\nformat: telex\nbase_urls: [https://x]\n"))
-	drop(t, dir, "lost.provider.yaml", []byte("id: lost\nformat: openai\nexecutor: nobody\nbase_urls: [https://x]\n"))
+	drop(t, dir, "lost.provider.yaml", []byte("id: lost\nformat: openai\nexecutor: nobody\nbase_urls: [https://x.example]\n"))
 	drop(t, dir, ".hidden.wasm", []byte("x"))
 	h := open(t, Options{Core: packed(t, echoGuest), Dir: dir})
 	require.Equal(t, StateActive, state(h, KindProvider, "acme"))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/omniroute/omniroute/core/fault"
 )
 
 // Options configures a Client. Zero fields take the defaults in brackets.
@@ -169,6 +171,11 @@ func follow(req *Request, from *url.URL, status int, location string) (*Request,
 	if err != nil || from.Scheme == "https" && to.Scheme != "https" {
 		return nil, nil, badAnswer(from.Host, "redirect to a URL that cannot be followed", nil)
 	}
+	if req.MayFollow != nil {
+		if err := req.MayFollow(to); err != nil {
+			return nil, nil, fault.From(err)
+		}
+	}
 	next := *req
 	next.Redirects = req.Redirects
 	next.URL = to.String()
@@ -184,6 +191,7 @@ func follow(req *Request, from *url.URL, status int, location string) (*Request,
 	}
 	next.Header = nil
 	sameHost := strings.EqualFold(from.Host, to.Host) && from.Scheme == to.Scheme
+	next.AllowPrivate = req.AllowPrivate && sameHost
 	for _, h := range req.Header {
 		name := strings.ToLower(h.Name)
 		switch {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"io"
+	"net/url"
 	"strings"
 	"time"
 
@@ -33,8 +34,12 @@ type Request struct {
 	AllowPrivate bool
 
 	// Redirects is the number of redirects to follow; 0 hands a 3xx answer to
-	// the caller. Credentials do not follow to another host.
+	// the caller. Neither credentials nor AllowPrivate follow to another host.
 	Redirects int
+
+	// MayFollow is asked before each redirect; its error ends the call. nil =
+	// any host.
+	MayFollow func(to *url.URL) error
 
 	// MaxBody bounds the decoded response body in bytes; 0 = Options.MaxBody.
 	MaxBody int64

@@ -132,6 +132,7 @@ func (a *attempt) planInput(round int) host.PlanInput {
 		Header:     forwarded(a.c.Header),
 		Attempt:    round,
 		Effects:    a.effects,
+		Secrets:    a.lease.Secret,
 	}
 	if n := len(a.l.failures); n > 0 {
 		in.Previous = a.l.failures[n-1]

@@ -55,7 +55,7 @@ func (a *attempt) secrets() host.Concealed {
 		add(s)
 	}
 	if a.plan != nil {
-		filled, err := host.Fill(&host.Plan{Auth: a.plan.Auth, Header: a.plan.Header, URLs: a.plan.URLs}, a.lease.Secret, nil)
+		filled, err := host.Fill(a.c.Ctx, a.plan, a.lease.Secret, nil, nil)
 		if err == nil {
 			addSent(filled, add)
 		}

@@ -26,7 +26,7 @@ func (a *attempt) send() *fault.Error {
 	if err != nil {
 		return err
 	}
-	filled, ferr := host.Fill(a.plan, a.lease.Secret, body)
+	filled, ferr := host.Fill(a.c.Ctx, a.plan, a.lease.Secret, body, a.effects)
 	if ferr != nil {
 		return a.pluginFault(ferr)
 	}
@@ -34,16 +34,14 @@ func (a *attempt) send() *fault.Error {
 		body = filled.Body
 	}
 	req := upstream.Request{
-		Method: filled.Method, Header: filled.Header, Body: body, Timeouts: a.clocks(), HTTP: upstream.Version(a.plan.HTTP),
-		AllowPrivate: a.t.Provider.AllowPrivate,
-	}
-	if a.plan.Redirect == "same-host" {
-		req.Redirects = 3
+		Method: filled.Method, Body: body, Timeouts: a.clocks(), HTTP: upstream.Version(a.plan.HTTP),
+		Redirects: filled.Redirects(), MayFollow: filled.MayFollow,
 	}
 	var last *fault.Error
 	urls := a.healthiest(filled.URLs)
 	for i, u := range urls {
-		req.URL, req.Proxy = u, a.proxy(u)
+		req.URL, req.Proxy, req.Header = u, a.proxy(u), filled.HeaderFor(u)
+		req.AllowPrivate = filled.MayBePrivate(u, a.t.Provider.AllowPrivate)
 		if conf := a.c.Snapshot.Config.File.Upstream; !conf.SOCKS5 && strings.HasPrefix(req.Proxy, "socks5") {
 			return fault.New(fault.Internal, "The account's proxy is a SOCKS5 one, which upstream.socks5 switches off")
 		}
@@ -271,7 +269,7 @@ func direct(names []string, target string) bool {
 // effects performs a request that the executor needs before it can answer, with
 // the account's secrets and proxy.
 func (a *attempt) effects(ctx context.Context, p *host.Plan) (*host.Reply, error) {
-	filled, err := host.Fill(p, a.lease.Secret, p.Body)
+	filled, err := host.Fill(ctx, p, a.lease.Secret, p.Body, a.effects)
 	if err != nil {
 		return nil, err
 	}
@@ -279,9 +277,10 @@ func (a *attempt) effects(ctx context.Context, p *host.Plan) (*host.Reply, error
 		return nil, fault.New(fault.PluginTrap, "The executor planned a request without a URL")
 	}
 	resp, err := a.l.s.Upstream.Do(ctx, &upstream.Request{
-		Method: filled.Method, URL: filled.URLs[0], Header: filled.Header, Body: filled.Body,
-		Timeouts: upstream.DefaultTimeouts(false), HTTP: upstream.Version(p.HTTP),
-		Proxy: a.proxy(filled.URLs[0]), AllowPrivate: a.t.Provider.AllowPrivate,
+		Method: filled.Method, URL: filled.URLs[0], Header: filled.HeaderFor(filled.URLs[0]), Body: filled.Body,
+		Timeouts: upstream.DefaultTimeouts(false), HTTP: upstream.Version(p.HTTP), Proxy: a.proxy(filled.URLs[0]),
+		AllowPrivate: filled.MayBePrivate(filled.URLs[0], a.t.Provider.AllowPrivate),
+		Redirects:    filled.Redirects(), MayFollow: filled.MayFollow,
 	})
 	if err != nil {
 		return nil, err

@@ -58,6 +58,9 @@ type Fixtures struct {
 	FuelMax int64 `yaml:"fuel_max,omitempty" json:"fuel_max,omitempty"`
 }
 
+// SourceDropped is the source of a file that someone put into the plugin folder.
+const SourceDropped = "dropped"
+
 // Pinned reports whether the entry holds the plugin to one content.
 func (e *Entry) Pinned() bool { return e.ContentDigest != "" }
 

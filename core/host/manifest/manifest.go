@@ -111,7 +111,7 @@ func Parse(raw []byte) (*Manifest, error) {
 	case len(m.Provides) == 0:
 		return nil, errors.New("it provides nothing")
 	}
-	if _, err := semver.StrictNewVersion(m.Version); err != nil {
+	if _, err := semver.NewVersion(m.Version); err != nil {
 		return nil, fmt.Errorf("its version %q is not a semantic version like 1.2.0", m.Version)
 	}
 	if err := checkABI(m.ABI); err != nil {

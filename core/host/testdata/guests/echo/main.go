@@ -20,7 +20,11 @@ var echo = sdk.Provider("test/echo", "1.0.0").
 
 func main() { sdk.Serve(echo) }
 
-var hog [][]byte
+var (
+	hog   [][]byte
+	spins int
+	seen  string // what a stream left for another one to find
+)
 
 func plan(c *sdk.Ctx, p *sdk.Plan) error {
 	switch c.Model {
@@ -38,6 +42,12 @@ func plan(c *sdk.Ctx, p *sdk.Plan) error {
 		return &abi.ErrorRecord{Message: "no", Class: "quota", Scope: "credential", Status: 402}
 	case "log":
 		c.Info("hello from the guest")
+	case "two":
+		if more := (sdk.Plan{Method: "GET", URLs: []string{"https://echo.example/more"}}); len(c.Replies) == 0 {
+			return &sdk.Need{Plans: []sdk.Plan{more, more}}
+		}
+	case "ask":
+		return &sdk.Need{Plans: []sdk.Plan{{Method: "GET", URLs: []string{"https://echo.example/more"}}}, Keep: []byte("state")}
 	case "need":
 		return need(c, p)
 	case "random":
@@ -56,6 +66,13 @@ func plan(c *sdk.Ctx, p *sdk.Plan) error {
 		p.URLs = []string{"https://evil.example/"}
 	case "badheader":
 		p.Header("X-A", "b\r\nX-C: d")
+	case "spin":
+		for n := 0; ; n++ {
+			spins = n
+		}
+	case "count":
+		spins++
+		p.Header("X-Count", hex(uint64(spins)))
 	case "churn":
 		for range 2000 {
 			hog = [][]byte{make([]byte, 64<<10)}
@@ -88,6 +105,14 @@ func frame(s *sdk.Stream, f *sdk.Frame) error {
 		panic("in a stream")
 	case "trap":
 		trap(1)
+	case "spin":
+		for n := 0; ; n++ {
+			spins = n
+		}
+	case "steal":
+		f.Payload = []byte(seen)
+	default:
+		seen = string(f.Payload)
 	}
 	f.Payload = []byte(strings.ToUpper(string(f.Payload)))
 	return s.Pass(f.Frame)
