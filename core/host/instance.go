@@ -198,7 +198,11 @@ func (i *instance) call(op abi.Op, handle uint32, in []byte, env callEnv) (out [
 	if i.stack[0] == 0 {
 		return nil, false, nil
 	}
-	if limit := outputLimit(lim.Output, len(in)+i.env.basis); int64(length) > limit {
+	most := lim.Output
+	if setup(op) {
+		most = max(most, setupOutput)
+	}
+	if limit := outputLimit(most, len(in)+i.env.basis); int64(length) > limit {
 		return nil, false, errOutputTooLarge
 	}
 	out, ok := i.mem.Read(addr, length)

@@ -154,8 +154,17 @@ func (l *Limits) fuel(op abi.Op, in int) int64 {
 	return l.Fuel + l.FuelPerByte*int64(in)
 }
 
+// setupWall is what starting and configuring may take at least: fuel bounds it.
+const setupWall = 2 * time.Second
+
+// setupOutput is what describing may put out at least.
+const setupOutput = 1 << 20
+
 // wall is how long a call may take.
 func (l *Limits) wall(op abi.Op) time.Duration {
+	if setup(op) {
+		return max(l.Wall, setupWall)
+	}
 	if op == abi.OpTrData || op == abi.OpExData {
 		return l.DataWall
 	}

@@ -1,10 +1,14 @@
 package pack
 
 import (
+	"archive/zip"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/omniroute/omniroute/core/host/manifest"
@@ -25,6 +29,7 @@ type File struct {
 	Manifest *manifest.Manifest // nil for a module without one
 	Provider *manifest.Pack     // of a provider pack; nil for a module
 	Readme   string
+	Fixtures []byte // zip archive of the test cases a module carries; nil = none
 
 	FileDigest    string // sha256:…, of the file as it is
 	ContentDigest string // sha256:…, of the file without its signatures
@@ -34,7 +39,6 @@ type File struct {
 	Exports  []string
 
 	content    []byte
-	fixtures   []byte
 	signatures []signature
 	manifest   []byte
 }
@@ -89,7 +93,7 @@ func (f *File) readModule() (err error) {
 	if readme, ok := find(f.Sections, abi.SectionReadme); ok {
 		f.Readme = string(readme[:min(len(readme), maxReadme)])
 	}
-	f.fixtures, _ = find(f.Sections, abi.SectionFixtures)
+	f.Fixtures, _ = find(f.Sections, abi.SectionFixtures)
 	if text, ok := find(f.Sections, abi.SectionSig); ok {
 		if f.signatures, err = parseSignatures(text); err != nil {
 			return fmt.Errorf("its signature: %w", err)
@@ -107,12 +111,23 @@ func (f *File) readModule() (err error) {
 // RawManifest is the manifest as it stands in a module, nil for none.
 func (f *File) RawManifest() []byte { return f.manifest }
 
-// Fixtures are the golden vectors a module carries, by path; none is no error.
-func (f *File) Fixtures() (map[string][]byte, error) {
-	if f.fixtures == nil {
+// Cases names the test cases of the fixtures: the folders of the archive.
+func (f *File) Cases() ([]string, error) {
+	if len(f.Fixtures) == 0 {
 		return nil, nil
 	}
-	return unpackFixtures(f.fixtures)
+	z, err := zip.NewReader(bytes.NewReader(f.Fixtures), int64(len(f.Fixtures)))
+	if err != nil {
+		return nil, errors.New("its fixtures cannot be read")
+	}
+	var out []string
+	for _, e := range z.File {
+		if dir := path.Dir(e.Name); dir != "." && !slices.Contains(out, dir) {
+			out = append(out, dir)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
 }
 
 // IsPack reports whether the file is a provider pack.

@@ -206,13 +206,16 @@ func exports(list []Section) []string {
 
 // Parts are what [Build] puts into a module.
 type Parts struct {
-	Manifest []byte            // JSON
-	Fixtures map[string][]byte // by path, "case/in.json"
+	Manifest []byte // JSON
+	Fixtures []byte // zip archive of test cases, one folder each
 	Readme   string
 }
 
-// maxReadme bounds the readme section, in bytes.
-const maxReadme = 64 << 10
+// Bounds of sections, in bytes.
+const (
+	maxReadme   = 64 << 10
+	maxFixtures = 4 << 20
+)
 
 // Build returns a module with the given custom sections; those of the same
 // names, and signatures, are replaced. Empty parts leave out their section.
@@ -227,11 +230,9 @@ func Build(module []byte, p Parts) ([]byte, error) {
 	add := []struct {
 		name    string
 		content []byte
-	}{{abi.SectionManifest, p.Manifest}, {abi.SectionFixtures, nil}, {abi.SectionReadme, []byte(p.Readme)}}
-	if len(p.Fixtures) > 0 {
-		if add[1].content, err = packFixtures(p.Fixtures); err != nil {
-			return nil, err
-		}
+	}{{abi.SectionManifest, p.Manifest}, {abi.SectionFixtures, p.Fixtures}, {abi.SectionReadme, []byte(p.Readme)}}
+	if len(p.Fixtures) > maxFixtures {
+		return nil, fmt.Errorf("the fixtures have %d bytes packed; they may have %d", len(p.Fixtures), maxFixtures)
 	}
 	out := module
 	for _, a := range add {

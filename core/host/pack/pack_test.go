@@ -1,12 +1,12 @@
 package pack
 
 import (
+	"archive/zip"
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,7 +31,7 @@ func built(t *testing.T) []byte {
 	t.Helper()
 	wasm, err := Build(tiny(), Parts{
 		Manifest: []byte(acme), Readme: "# Acme",
-		Fixtures: map[string][]byte{"plan/in.json": []byte(`{"a":1}`), "plan/op": []byte("EX_PLAN")},
+		Fixtures: zipped(t, map[string]string{"plan/in.json": `{"a":1}`, "plan/op": "EX_PLAN"}),
 	})
 	require.NoError(t, err)
 	return wasm
@@ -48,27 +48,28 @@ func TestBuildAndOpen(t *testing.T) {
 	sum := sha256.Sum256(wasm)
 	require.Equal(t, "sha256:"+hex.EncodeToString(sum[:]), f.FileDigest)
 	require.Equal(t, f.FileDigest, f.ContentDigest, "nothing is signed")
-	fix, err := f.Fixtures()
+	cases, err := f.Cases()
 	require.NoError(t, err)
-	require.Equal(t, []string{"plan"}, Cases(fix))
-	require.Equal(t, `{"a":1}`, string(fix["plan/in.json"]))
+	require.Equal(t, []string{"plan"}, cases)
 
-	again, err := Build(wasm, Parts{Manifest: []byte(acme), Readme: "# Acme", Fixtures: fix})
+	again, err := Build(wasm, Parts{Manifest: []byte(acme), Readme: "# Acme", Fixtures: f.Fixtures})
 	require.NoError(t, err)
 	require.Equal(t, wasm, again, "packing twice changes nothing")
 	require.Equal(t, "acme--llm.wasm", FileName("acme/llm", false))
 }
 
-func TestFixturesOfAFolder(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "a", "b"), 0o755))
-	for _, name := range []string{"a/op", "a/b/op", ".hidden"} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644))
+func zipped(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, text := range files {
+		w, err := z.Create(name)
+		require.NoError(t, err)
+		_, err = w.Write([]byte(text))
+		require.NoError(t, err)
 	}
-	files, err := ReadFixtures(dir)
-	require.NoError(t, err)
-	require.Equal(t, []string{"a", "a/b"}, Cases(files))
-	require.NotContains(t, files, ".hidden")
+	require.NoError(t, z.Close())
+	return b.Bytes()
 }
 
 func newSigner(t *testing.T) Signer {
@@ -191,7 +192,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(abi.AppendSection(tiny(), abi.SectionManifest, []byte(acme)), []byte("untrusted comment: x\n"))
 	f.Fuzz(func(t *testing.T, data, sidecar []byte) {
 		if p, err := Open("x.wasm", data, sidecar); err == nil {
-			_, _ = p.Fixtures()
+			_, _ = p.Cases()
 			_, _ = p.SignedBy(nil)
 			_, _ = Build(data, Parts{Readme: "x"})
 		}
