@@ -221,6 +221,8 @@ func (d *decider) priced() bool {
 		d.v.Budget = s.Budget(&budget, func(q BudgetQuery) BudgetState { return d.rec.budget(q, model) }, d.tr)
 	}
 	switch b := d.v.Budget; {
+	case b.Action == "deny" && b.Deciding == Unset: // a rule could not be evaluated, and budgets fail closed
+		return d.refuse("budget", GateVerdict{Rule: b.Rule, Code: "POLICY_001", Status: 500, Message: "a budget could not be checked"})
 	case b.Action == "deny":
 		return d.refuse("budget", GateVerdict{Rule: b.Rule, Code: "RATE_002", Status: 429, Message: "budget exceeded"})
 	case b.Action == "downgrade" && b.DowngradeTo != "" && b.DowngradeTo != model:

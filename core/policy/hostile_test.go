@@ -222,6 +222,8 @@ func TestBudgetMayFailClosed(t *testing.T) {
 	v := set.Budget(&BudgetEnv{GateEnv: w.gateEnv()}, w.budgetState, nil)
 	require.Equal(t, "deny", v.Action)
 	require.True(t, v.Failed)
+	again := set.Decide(&Record{Req: NewReq(), Targets: []*Target{NewTarget()}}, nil)
+	require.Equal(t, []any{false, "POLICY_001", 500}, []any{again.Allowed, again.Code, again.Status})
 }
 
 func TestRuleErrorsAreReportedOnceAMinute(t *testing.T) {

@@ -26,12 +26,19 @@ func Load(layers ...Layer) (*Set, []Diagnostic) {
 }
 
 // LoadAfter is Load for a set that follows another: expressions that stand in
-// old, which may be nil, are not compiled again.
+// old, which may be nil, are not compiled again, rules keep their counts, and a
+// budget rule that changed its scope is warned about.
 func LoadAfter(old *Set, layers ...Layer) (*Set, []Diagnostic) {
 	l := &loader{}
 	if old != nil {
 		l.known, l.times, l.counts = old.expressions.fresh, old.times, map[countsKey]*counts{}
-		old.each(func(r *rule) { l.counts[r.countsKey()] = r.counts })
+		l.scopes = map[countsKey]string{}
+		old.each(func(r *rule) {
+			l.counts[r.countsKey()] = r.counts
+			if n := child(r.node, "scope"); n != nil && r.hook == "budget" {
+				l.scopes[r.countsKey()] = n.Value
+			}
+		})
 	}
 	return l.load(layers)
 }
@@ -43,6 +50,7 @@ type loader struct {
 	known   map[programKey]*program
 	times   *[hookCount]evalTimes
 	counts  map[countsKey]*counts
+	scopes  map[countsKey]string // of budget rules, as they were written
 	vmOnly  bool
 	noTests bool
 	hooks   []HookInfo
@@ -295,6 +303,16 @@ func (s *source) boolean(n *yaml.Node, w where, into *bool) {
 	*into = v
 }
 
+// child is the value of a key of a mapping, nil if there is none.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return resolve(n.Content[i+1])
+		}
+	}
+	return nil
+}
+
 // preset finds the preset the layers name, or the default.
 func (l *loader) preset(layers []Layer) string {
 	found, at := "", (*document)(nil)
@@ -540,6 +558,11 @@ func (l *loader) rule(x *expressions, h *HookInfo, raw *rawRule) *rule {
 	}
 	if l.errors() > before {
 		return nil
+	}
+	if n := child(raw.node, "scope"); n != nil {
+		if was, ok := l.scopes[r.countsKey()]; ok && was != n.Value {
+			raw.src.report(n, Warning, where{h.Name, raw.id, "scope"}, "the scope was %q: a new counter begins, what was spent under the old one no longer counts", was)
+		}
 	}
 	r.shortcuts()
 	if !raw.enabled {

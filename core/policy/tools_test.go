@@ -375,6 +375,23 @@ func TestReloadStorm(t *testing.T) {
 	require.Positive(t, requests.Load())
 }
 
+// TestReloadWarnsOfNewCounters: who changes the scope of a budget is told that
+// it counts anew; who changes anything else is not.
+func TestReloadWarnsOfNewCounters(t *testing.T) {
+	rules := func(scope, limit string) Layer {
+		return fileLayer("policies:\n  preset: none\n  budget:\n    - {id: b, scope: '" + scope + "', limit: " + limit + ", deny: budget.spent > budget.limit}\n")
+	}
+	old := mustLoad(t, rules("team:${key.team}", "5"))
+	set, diags := LoadAfter(old, rules("team:${key.team}", "6"))
+	require.NotNil(t, set)
+	require.Empty(t, diags)
+	set, diags = LoadAfter(old, rules("key:${key.id}", "5"))
+	require.NotNil(t, set)
+	require.Len(t, diags, 1)
+	require.Equal(t, Warning, diags[0].Severity)
+	require.Contains(t, diags[0].Text(), `4:22: budget.b.scope: the scope was "team:${key.team}": a new counter begins`)
+}
+
 func TestReloadReusesPrograms(t *testing.T) {
 	old := mustLoad(t, fileLayer("policies: {preset: modern}"))
 	set, _ := LoadAfter(old, fileLayer("policies:\n  preset: modern\n  gate: [{id: g, when: req.stream, deny: x}]\n"))

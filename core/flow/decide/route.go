@@ -88,6 +88,9 @@ func (s *Stage) budget(c *call.Call) {
 		return s.budgetState(c, q, price)
 	}), c.Trace)
 	c.Budget = v
+	if v.Failed && v.Action != "deny" {
+		c.Warnings = append(c.Warnings, policy.Note{Rule: "budget", Text: "a budget could not be checked and was passed over"})
+	}
 	switch v.Action {
 	case "downgrade":
 		if v.DowngradeTo == "" || v.DowngradeTo == c.Route {
@@ -96,12 +99,12 @@ func (s *Stage) budget(c *call.Call) {
 		c.Route = v.DowngradeTo
 		c.Warnings = append(c.Warnings, policy.Note{Rule: v.Rule, Text: "over budget, downgraded to " + v.DowngradeTo})
 	case "deny":
-		if v.Deciding >= 0 && v.Deciding < len(v.Checks) {
+		if v.Deciding != policy.Unset {
 			check := v.Checks[v.Deciding]
 			c.Fail(overBudget(check.Rule, check.Scope, check.Period, check.Unit, check.Limit, check.Spent, ms(check.ResetMS)))
 			return
 		}
-		c.Fail(fault.New(fault.BudgetExceeded))
+		c.Fail(fault.New(fault.PolicyFailed, "A budget could not be checked (rule "+v.Rule+")"))
 	}
 }
 
