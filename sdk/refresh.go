@@ -106,7 +106,7 @@ func (o OAuth) Plan(p *Plan) {
 		p.Header("Content-Type", "application/x-www-form-urlencoded")
 		p.Body.Replace(formBody(fields))
 	}
-	for _, name := range [...]string{"access_token", "refresh_token", "id_token", "expires_in"} {
+	for _, name := range [...]string{"access_token", "refresh_token", "id_token", "expires_in", "expires_at"} {
 		p.Token(name, name)
 	}
 }

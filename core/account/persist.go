@@ -3,8 +3,6 @@ package account
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-json"
@@ -85,7 +83,7 @@ func (p *Pool) restore(ctx context.Context, m *member) error {
 		}
 	}
 	if raw, err := p.store.Get(ctx, state.Key(kindQuota, m.info.ID)); err == nil {
-		m.parseQuota(string(raw))
+		m.restoreQuota(raw, now)
 	}
 	prefix := state.Prefix(kindLock, m.info.ID)
 	err := p.store.Scan(ctx, state.Query{Prefix: prefix}, func(e state.Entry) error {
@@ -111,36 +109,6 @@ func sane(until, now time.Time, length time.Duration) time.Time {
 		return now.Add(length)
 	}
 	return until
-}
-
-// SetQuota notes how much of its quota an account has left, in percent, and when
-// it is full again (zero = unknown).
-func (p *Pool) SetQuota(id string, left float64, reset time.Time) {
-	p.mu.RLock()
-	m := p.byID[id]
-	p.mu.RUnlock()
-	if m == nil {
-		return
-	}
-	m.home.mu.Lock()
-	changed := m.quotaLeft != left || !m.quotaReset.Equal(reset)
-	m.quotaLeft, m.quotaReset = left, reset
-	m.home.mu.Unlock()
-	if changed {
-		p.write(state.Key(kindQuota, id), fmt.Appendf(nil, "%g %d", left, reset.UnixMilli()), 24*time.Hour)
-	}
-}
-
-func (m *member) parseQuota(text string) {
-	left, reset, _ := strings.Cut(text, " ")
-	v, err := strconv.ParseFloat(left, 64)
-	if err != nil {
-		return
-	}
-	m.quotaLeft = v
-	if ms, err := strconv.ParseInt(reset, 10, 64); err == nil && ms > 0 {
-		m.quotaReset = time.UnixMilli(ms)
-	}
 }
 
 // Clear lifts every penalty of an account, terminal ones too.

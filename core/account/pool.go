@@ -94,8 +94,7 @@ type member struct {
 	inflight int
 	locks    map[string]*modelLock
 
-	quotaLeft  float64
-	quotaReset time.Time
+	allowance  Quota
 	useWritten time.Time
 }
 
@@ -139,7 +138,7 @@ func OpenPool(ctx context.Context, s state.Store, opt PoolOptions) (*Pool, error
 
 func newMember(info *Account, cred *Credential) *member {
 	info.State = Condition{}
-	return &member{info: info, cred: cred, cond: Condition{Status: StatusActive}, quotaLeft: -1}
+	return &member{info: info, cred: cred, cond: Condition{Status: StatusActive}}
 }
 
 // provider finds or makes the table of a provider.
@@ -283,7 +282,7 @@ func fileMember(providerID string, a *config.Account, index int) *member {
 	return newMember(&Account{
 		ID: providerID + "/" + a.Name, Provider: providerID, Auth: auth, Name: a.Name, Priority: priority, Enabled: true,
 		Plan: a.Plan, Billing: a.Billing, Proxy: a.Proxy, Tags: a.Tags, Models: a.Models, Exclude: a.Exclude,
-		NoCooling: a.Cooling != nil && !*a.Cooling, Data: a.Data, Preview: cred.shown(), FromFile: true,
+		NoCooling: a.Cooling != nil && !*a.Cooling, QuotaPolicy: a.QuotaPolicy, Data: a.Data, Preview: cred.shown(), FromFile: true,
 	}, cred)
 }
 

@@ -374,18 +374,6 @@ func TestAffinity(t *testing.T) {
 	require.False(t, views(p, q)["a2"].Bound)
 }
 
-func TestQuota(t *testing.T) {
-	p, h, s := pooled(t, 2)
-	a1, _ := p.Get("p/a1")
-	p.SetQuota(a1.ID, 12.5, h.t.Add(time.Hour))
-	p.SetQuota("nobody", 1, time.Time{})
-	require.Equal(t, 12.5, views(p, Query{Provider: "p"})["a1"].QuotaLeft)
-	require.EqualValues(t, 3_600_000, views(openPool(t, s, h), Query{Provider: "p"})["a1"].QuotaResetMS)
-	require.Equal(t, 12.5, p.Summary("p", "m").QuotaLeft)
-	h.advance(time.Hour)
-	require.Equal(t, -1.0, views(p, Query{Provider: "p"})["a1"].QuotaLeft, "a window that has passed says nothing")
-}
-
 func TestAddMatchesAccounts(t *testing.T) {
 	p, _, s := pooled(t, 0)
 	add := func(a Account) *Account {

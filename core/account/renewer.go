@@ -330,3 +330,9 @@ func (r *Renewer) Close(ctx context.Context) error {
 	<-done
 	return ctx.Err()
 }
+
+// Ensure is Renew for who holds no lease: version is that of the [Token] that the
+// provider rejected.
+func (r *Renewer) Ensure(ctx context.Context, id string, version uint64) error {
+	return r.renew(ctx, id, version, true)
+}

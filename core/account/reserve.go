@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -195,12 +196,7 @@ func (m *member) view(h *provider, model string, now time.Time) View {
 	if !c.LastUsed.IsZero() {
 		v.LastUsedMS = max(now.Sub(c.LastUsed).Milliseconds(), 0)
 	}
-	if m.quotaLeft >= 0 && (m.quotaReset.IsZero() || now.Before(m.quotaReset)) {
-		v.QuotaLeft = m.quotaLeft
-		if !m.quotaReset.IsZero() {
-			v.QuotaResetMS = ceilMS(m.quotaReset.Sub(now))
-		}
-	}
+	m.quotaFacts(&v, now)
 	if !m.info.ExpiresAt.IsZero() {
 		v.TokenTTLMS = max(m.info.ExpiresAt.Sub(now).Milliseconds(), 0)
 	}
@@ -284,6 +280,13 @@ func (h *provider) none(now time.Time) *NoneError {
 		for _, l := range m.locks {
 			until = later(until, l.Until)
 		}
+		var text string
+		if _, _, kept, end := m.allowance.standing(now, m.info.QuotaPolicy); kept {
+			if end.IsZero() {
+				end = now.Add(quotaRest)
+			}
+			until, text = later(until, end), "the account's quota policy keeps the rest back"
+		}
 		if !now.Before(until) {
 			continue
 		}
@@ -291,7 +294,7 @@ func (h *provider) none(now time.Time) *NoneError {
 		if e.Earliest.IsZero() || until.Before(e.Earliest) {
 			e.Earliest, e.LastError, e.Code, e.Type = until, m.cond.LastError, m.cond.ErrorCode, m.cond.ErrorType
 			if e.LastError == "" {
-				e.LastError = h.coolText
+				e.LastError = cmp.Or(h.coolText, text)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/omniroute/omniroute/core/account"
 	"github.com/omniroute/omniroute/core/admin/access"
 	"github.com/omniroute/omniroute/core/admin/api"
 	"github.com/omniroute/omniroute/core/boot/control"
@@ -31,6 +32,8 @@ type Gateway struct {
 	*system
 	flow    *flow.Flow
 	health  *health.Health
+	renewer *account.Renewer
+	quotas  *account.Quotas
 	app     *fiber.App
 	ln      net.Listener
 	control *control.Server
@@ -130,7 +133,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 func (g *Gateway) newFlow() *flow.Flow {
 	return flow.New(flow.Deps{
 		Host: g.plugins, Upstream: g.client, Keys: g.keys, Pool: g.pool, Ledger: g.ledger,
-		Health: g.health, Metrics: g.metrics.registry, Log: g.log, Version: g.opt.Version,
+		Health: g.health, Renewer: g.renewer, Metrics: g.metrics.registry, Log: g.log, Version: g.opt.Version,
 	})
 }
 
@@ -146,6 +149,7 @@ func (g *Gateway) actor(f func()) {
 // watch follows the files of the configuration and brings what changed, there or among the plugins, into force.
 func (g *Gateway) watch(ctx context.Context) {
 	ctx, g.stop = context.WithCancel(context.WithoutCancel(ctx))
+	g.tend(ctx)
 	g.actor(func() { g.follow(ctx) })
 	g.actor(func() {
 		err := config.Watch(ctx, config.WatchOptions{

@@ -113,6 +113,7 @@ func (g *Gateway) upBounds(_ context.Context, e *edition) []fault.Diagnostic {
 	g.level.Set(level)
 	cache := e.conf.File.Cache
 	g.health.Cache.Resize(int64(cache.MaxBytes), cache.MaxEntries, int64(cache.MaxEntry))
+	g.health.Cache.Disk(cache.Disk)
 	g.ledger.Configure(ledger.Bounds{Retention: logging.Requests.Retention, MaxBytes: int64(logging.Requests.MaxSize)})
 	return nil
 }

@@ -40,6 +40,8 @@ func serverSettings() []setting {
 			return strconv.Itoa(l.last.StatusCode)
 		}},
 		{key: "server.trusted_proxies", to: "[127.0.0.0/8]", want: [2]string{"127.0.0.1", "203.0.113.9"}, see: keyFact("req.ip", "x-forwarded-for", "203.0.113.9")},
+		{key: "server.real_ip_headers", to: "[cf-connecting-ip]", given: map[string]string{"server.trusted_proxies": "[127.0.0.0/8]"},
+			want: [2]string{"127.0.0.1", "203.0.113.9"}, see: keyFact("req.ip", "cf-connecting-ip", "203.0.113.9")},
 		{key: "server.cors_origins", to: "[https://app.example]", want: [2]string{"", "https://app.example"}, see: func(l *lab) string {
 			l.send("GET", "/v1/models", "", "origin", "https://app.example")
 			return l.last.Header.Get("access-control-allow-origin")
@@ -174,6 +176,7 @@ func routingSettings() []setting {
 		{key: "routing.sticky_limit", to: "100", given: map[string]string{"routing.strategy": "round-robin", "routing.sticky_limit": "1", "providers.oai.accounts": robin["providers.oai.accounts"]},
 			want: [2]string{"2", "1"}, see: keys},
 		{key: "routing.max_retries", to: "2", want: [2]string{"oai 1 ant 0", "oai 3 ant 0"}, see: failing(500, served("oai/m"))},
+		{key: "routing.panic_mode", shown: "core/flow TestPanicMode"},
 		{key: "routing.retry_delay", to: "7s", want: [2]string{"1", "7000"}, see: keyFact("cfg.retry_delay_ms")},
 	}
 }
@@ -564,6 +567,16 @@ func otherSettings() []setting {
 		{key: "cache.max_entries", to: "1", want: [2]string{"MISS MISS HIT", "MISS MISS MISS"}, see: cached("2", "3", "2")},
 		{key: "cache.max_entry", to: "100", want: [2]string{"MISS HIT", "MISS MISS"}, see: cached("4", "4")},
 		{key: "cache.ttl", to: "1us", want: [2]string{"MISS HIT", "MISS MISS"}, see: cached("5", "5")},
+		{key: "cache.coalesce", shown: "core/flow TestCoalescedRequestsShareOneCall"},
+		{key: "cache.disk", shown: "core/boot TestCachedAnswersSurviveARestart"},
+		{key: "oauth.*.client_id", shown: "core/boot TestCredentialIsRenewedBeforeUse"},
+		{key: "oauth.*.client_secret", shown: "core/boot TestCredentialIsRenewedBeforeUse"},
+		{key: "oauth.*.token_url", shown: "core/boot TestCredentialIsRenewedBeforeUse"},
+		{key: "oauth.*.body", shown: "core/boot TestCredentialIsRenewedBeforeUse"},
+		{key: "oauth.*.refresh_url", shown: "core/catalog TestOAuthOfProviders"},
+		{key: "oauth.*.authorize_url", shown: "core/catalog TestOAuthOfProviders"},
+		{key: "oauth.*.lead", shown: "core/boot TestLeadOfTheOperator"},
+		{key: "providers.*.accounts.*.quota_policy", shown: "core/flow TestQuotaPolicyOfTheFile"},
 		{key: "storage.encryption_key", to: strings.Repeat("ab", 32), want: [2]string{"false", "true"}, see: again(func(l *lab, gw *boot.Gateway, _ string) string {
 			dir := filepath.Join(gw.Status().DataDir, "secrets.json")
 			raw, _ := os.ReadFile(dir)

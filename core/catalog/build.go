@@ -36,15 +36,16 @@ type Catalog struct {
 
 // builder collects while a catalogue is made.
 type builder struct {
-	in    Inputs
-	cat   *Catalog
-	raws  map[string]raw
-	order []string
-	meta  map[string]*origin
-	lost  map[string]bool // names with a problem of their own: what leads to them is not reported again
-	quiet bool            // any name may be such
-	diags []fault.Diagnostic
-	fatal bool // some diagnostic is about more than a name that leads nowhere
+	in      Inputs
+	cat     *Catalog
+	raws    map[string]raw
+	order   []string
+	meta    map[string]*origin
+	lost    map[string]bool  // names with a problem of their own: what leads to them is not reported again
+	quiet   bool             // any name may be such
+	clients []map[string]any // authorization servers that are known
+	diags   []fault.Diagnostic
+	fatal   bool // some diagnostic is about more than a name that leads nowhere
 }
 
 // origin is where a provider comes from and what is not part of its profile.
@@ -60,7 +61,7 @@ func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	if err != nil {
 		return nil, []fault.Diagnostic{{Message: err.Error()}}
 	}
-	b := &builder{in: in, raws: map[string]raw{}, meta: map[string]*origin{}, lost: map[string]bool{}, cat: &Catalog{
+	b := &builder{in: in, clients: data.OAuth, raws: map[string]raw{}, meta: map[string]*origin{}, lost: map[string]bool{}, cat: &Catalog{
 		names: map[string]*Provider{}, bare: map[string][]Target{}, scoped: data.ModelAliases,
 		aliases: map[string]*alias{}, combos: map[string]*Combo{}, expanded: map[string][]Target{},
 		prices: map[string]Price{}, classic: in.Classic,
@@ -360,6 +361,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 		EffortSuffixes: r.child("request_rules").strings("effort_suffixes"),
 		Origin:         o.from, byID: map[string]*Model{},
 	}
+	p.OAuth = b.oauth(id, r, b.clients)
 	p.Auth = slices.Sorted(maps.Keys(r.child("auth")))
 	if c := o.conf; c != nil {
 		p.Pos, p.Proxy, p.Timeouts, p.Tags, p.Meta = c.Pos, c.Proxy, c.Timeouts, c.Tags, c.Meta

@@ -28,6 +28,7 @@ type dataset struct {
 	Providers    []map[string]any             `yaml:"providers"`
 	Embeddings   []mediaProvider              `yaml:"embeddings"`
 	Images       []mediaProvider              `yaml:"images"`
+	OAuth        []map[string]any             `yaml:"oauth"`
 }
 
 // mediaProvider lists models of another kind than chat.

@@ -51,6 +51,7 @@ type Provider struct {
 	ForcedStream bool
 	// EffortSuffixes are model name endings that mean a reasoning effort.
 	EffortSuffixes []string
+	OAuth          OAuth
 	Models         []*Model
 	// Profile is the whole entry as JSON, for the executor's CONFIGURE.
 	Profile []byte

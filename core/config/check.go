@@ -42,6 +42,7 @@ func (c *checker) run() {
 	c.combos()
 	c.safety()
 	c.plugins()
+	c.guards()
 	c.rest()
 }
 

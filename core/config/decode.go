@@ -11,7 +11,7 @@ import (
 
 // later names sections of other releases, so that they are refused with better
 // words than "unknown".
-var later = []string{"cli", "cloud", "evals", "oauth"}
+var later = []string{"cli", "cloud", "evals"}
 
 var (
 	typeDuration = reflect.TypeFor[time.Duration]()

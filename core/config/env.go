@@ -24,7 +24,7 @@ type seed struct {
 
 // seeds in rising precedence: of two that set the same key the later wins.
 // OMNIROUTE_<PATH> wins over all of them.
-var seeds = []seed{
+var seeds = append(oauthSeeds(), []seed{
 	{name: "DATA_DIR", path: "server.data_dir"},
 	{name: "NEXT_PUBLIC_BASE_URL", path: "server.base_url"},
 	{name: "BASE_URL", path: "server.base_url"},
@@ -62,7 +62,7 @@ var seeds = []seed{
 	{name: "NO_PROXY", path: "upstream.no_proxy"},
 	{name: "SEMANTIC_CACHE_MAX_SIZE", path: "cache.max_entries"},
 	{name: "SEMANTIC_CACHE_TTL_MS", path: "cache.ttl", convert: millis},
-}
+}...)
 
 // fileSecrets are keys whose variables may also name a file that holds the
 // value: NAME_FILE.

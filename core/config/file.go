@@ -44,6 +44,8 @@ type File struct {
 	Usage          Usage                  `yaml:"usage"`
 	Cache          Cache                  `yaml:"cache"`
 	Storage        Storage                `yaml:"storage"`
+	// OAuth has the operator's own clients, by provider.
+	OAuth map[string]OAuthClient `yaml:"oauth"`
 
 	sources map[string][]byte
 	pos     map[string]Pos
@@ -74,6 +76,7 @@ type Server struct {
 	BasePath        string        `yaml:"base_path"` // "" or "/prefix", no slash at the end
 	BodyLimit       Size          `yaml:"body_limit"`
 	TrustedProxies  []string      `yaml:"trusted_proxies"` // addresses and prefixes
+	RealIPHeaders   []string      `yaml:"real_ip_headers"` // fields of trusted proxies that name the client: cf-connecting-ip, x-real-ip
 	CORSOrigins     []string      `yaml:"cors_origins"`    // "*" or origins; empty = no CORS headers
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 	InstanceName    string        `yaml:"instance_name"`
@@ -149,6 +152,9 @@ type Routing struct {
 	StickyLimit int           `yaml:"sticky_limit"`
 	MaxRetries  int           `yaml:"max_retries"`
 	RetryDelay  time.Duration `yaml:"retry_delay"`
+	// PanicMode lets a request whose every target has an open breaker through to
+	// the one that failed the longest ago.
+	PanicMode bool `yaml:"panic_mode" default:"true"`
 }
 
 // Provider overrides a known provider or, with an id nobody knows and a
@@ -200,20 +206,23 @@ type ModelsList struct {
 
 // Account is one credential of a provider.
 type Account struct {
-	Pos         Pos               `yaml:"-"`
-	Name        string            `yaml:"name"`
-	APIKey      string            `yaml:"api_key"`
-	AccessToken string            `yaml:"access_token"`
-	Priority    int               `yaml:"priority"` // 1 first; 0 = order of the file
-	Proxy       string            `yaml:"proxy"`
-	Enabled     bool              `yaml:"enabled" default:"true"`
-	Models      []string          `yaml:"models"`         // globs; empty = all
-	Exclude     []string          `yaml:"exclude_models"` // globs
-	Tags        []string          `yaml:"tags"`
-	Plan        string            `yaml:"plan"`
-	Billing     string            `yaml:"billing"`
-	Cooling     *bool             `yaml:"cooling"`
-	Data        map[string]string `yaml:"data"` // what the provider's executor wants beside the secret
+	Pos         Pos      `yaml:"-"`
+	Name        string   `yaml:"name"`
+	APIKey      string   `yaml:"api_key"`
+	AccessToken string   `yaml:"access_token"`
+	Priority    int      `yaml:"priority"` // 1 first; 0 = order of the file
+	Proxy       string   `yaml:"proxy"`
+	Enabled     bool     `yaml:"enabled" default:"true"`
+	Models      []string `yaml:"models"`         // globs; empty = all
+	Exclude     []string `yaml:"exclude_models"` // globs
+	Tags        []string `yaml:"tags"`
+	Plan        string   `yaml:"plan"`
+	Billing     string   `yaml:"billing"`
+	Cooling     *bool    `yaml:"cooling"`
+	// QuotaPolicy keeps back a part of the account's quotas: by window, the
+	// percentage that must be left; "*" for windows that are not named.
+	QuotaPolicy map[string]float64 `yaml:"quota_policy"`
+	Data        map[string]string  `yaml:"data"` // what the provider's executor wants beside the secret
 	// Own are the account's own rules, by hook.
 	Own map[string]Rules `yaml:"-"`
 }
@@ -399,6 +408,11 @@ type Cache struct {
 	MaxEntries int           `yaml:"max_entries"`
 	MaxEntry   Size          `yaml:"max_entry"`
 	TTL        time.Duration `yaml:"ttl"`
+	// Coalesce lets cacheable requests that are alike and run at the same time
+	// share one upstream call: off | plain (whole answers) | all (streams too).
+	Coalesce string `yaml:"coalesce"`
+	// Disk keeps answers in the data directory as well.
+	Disk bool `yaml:"disk"`
 }
 
 // Storage is about the data directory.

@@ -195,7 +195,7 @@ func defaults() map[string]any {
 		},
 		"telemetry": map[string]any{"prometheus": map[string]any{"enabled": true}},
 		"pricing":   map[string]any{"table": "list", "reasoning_mode": "once"},
-		"cache":     map[string]any{"max_bytes": "32MiB", "max_entries": int64(10_000), "max_entry": "1MiB", "ttl": "1h"},
+		"cache":     map[string]any{"max_bytes": "32MiB", "max_entries": int64(10_000), "max_entry": "1MiB", "ttl": "1h", "coalesce": "off"},
 	}
 }
 

@@ -204,6 +204,12 @@ func (f *Flow) guard(c *Call, stage func(*Call)) (ok bool) {
 func (f *Flow) end(c *Call) {
 	c.Cancel(nil)
 	c.Plugins.Release()
+	if c.Idempotent != nil {
+		c.Idempotent(nil) // settle did, unless it panicked
+	}
+	if c.Flight != nil {
+		c.Flight(nil)
+	}
 	if f.inflight.Add(-1) == 0 {
 		select {
 		case f.idle <- struct{}{}:

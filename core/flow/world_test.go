@@ -95,6 +95,8 @@ type world struct {
 	store  state.Store
 	client *http.Client
 	combos string // further ones
+	// routing and providers are further settings and providers.
+	routing, providers string
 }
 
 // quick are rules that keep failing tests short, over the default preset.
@@ -155,7 +157,7 @@ func (w *world) configure(policies, more string) {
 	file := filepath.Join(w.t.TempDir(), "omniroute.yaml")
 	text := fmt.Sprintf(`
 server: {listen: "127.0.0.1:0", body_limit: 1MiB}
-routing: {retry_delay: 1ms}
+routing: {retry_delay: 1ms%s}
 providers:
   oai:
     dialect: openai
@@ -175,11 +177,11 @@ providers:
     accounts: [{name: a, api_key: key-ant-a}]
     models:
       - {id: fake-model, context: 200000, max_output: 4096, tools: true, images: true, price: {input: 3, output: 15}}
-combos:
+%scombos:
   both: {strategy: priority, models: [oai/fake-model, ant/fake-model]}
 %s
 %s
-%s`, w.oai.OpenAIBase(), w.ant.OpenAIBase(), w.combos, policies, more)
+%s`, w.routing, w.oai.OpenAIBase(), w.ant.OpenAIBase(), w.providers, w.combos, policies, more)
 	require.NoError(w.t, os.WriteFile(file, []byte(text), 0o600))
 	conf, diags := config.Load(config.Options{Path: file, DataDir: w.t.TempDir()})
 	require.Empty(w.t, diags)

@@ -4,17 +4,34 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/omniroute/omniroute/core/flow/call"
 )
 
 // clientIP tells who asked. It is the peer of the socket, unless that peer is a
 // trusted proxy: then X-Forwarded-For is walked from right to left past the
 // trusted hops, and the first untrusted address counts. What stands left of it
-// was written by the client and proves nothing.
-func clientIP(peer net.Addr, forwarded string, trusted []netip.Prefix) netip.Addr {
+// was written by the client and proves nothing. Fields in which some proxies name
+// the client by itself count where the operator says so, and from a trusted peer
+// only.
+func clientIP(peer net.Addr, header call.Header, trusted []netip.Prefix, named []string) netip.Addr {
 	ip := addrOf(peer)
-	if forwarded == "" || !contains(trusted, ip) {
+	if !contains(trusted, ip) {
 		return ip
 	}
+	for _, name := range named {
+		list := values(header, name)
+		if len(list) == 0 {
+			continue
+		}
+		// The proxy's own comes last.
+		if a, err := parseHop(strings.TrimSpace(list[len(list)-1])); err == nil && a.IsValid() {
+			return a
+		}
+	}
+	// Some proxies add a line of their own behind the client's: all of them are one
+	// list (RFC 9110, section 5.3).
+	forwarded := strings.Join(values(header, "x-forwarded-for"), ",")
 	for forwarded != "" {
 		var hop string
 		if i := strings.LastIndexByte(forwarded, ','); i >= 0 {
@@ -32,6 +49,17 @@ func clientIP(peer net.Addr, forwarded string, trusted []netip.Prefix) netip.Add
 		}
 	}
 	return ip
+}
+
+// values of a field, in the order of the request.
+func values(h call.Header, name string) []string {
+	var out []string
+	for i := range h {
+		if strings.EqualFold(h[i].Name, name) {
+			out = append(out, h[i].Value)
+		}
+	}
+	return out
 }
 
 // parseHop reads one X-Forwarded-For entry: an address, bare or with a port.

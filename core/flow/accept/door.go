@@ -53,7 +53,7 @@ func (d *door) open(c *fiber.Ctx, s surface) *flow.Call {
 	cl.Header = headers(&c.Request().Header)
 	cl.ID = telemetry.RequestID(cl.Header.Get("x-request-id"))
 	cl.Method, cl.Path = strings.Clone(c.Method()), strings.Clone(c.Path())
-	cl.IP = clientIP(c.Context().RemoteAddr(), cl.Header.Get("x-forwarded-for"), cl.Snapshot.Trusted)
+	cl.IP = clientIP(c.Context().RemoteAddr(), cl.Header, cl.Snapshot.Trusted, cl.Snapshot.Config.File.Server.RealIPHeaders)
 	cl.Secret = telemetry.Secret(clientKey(cl.Header, strings.Clone(c.Query("key"))))
 	if s.read != nil {
 		s.read(c, cl)

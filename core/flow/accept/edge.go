@@ -7,9 +7,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// ClientIP tells who asked, past the trusted proxies.
-func ClientIP(c *fiber.Ctx, trusted []netip.Prefix) netip.Addr {
-	return clientIP(c.Context().RemoteAddr(), c.Get(fiber.HeaderXForwardedFor), trusted)
+// ClientIP tells who asked, past the trusted proxies; named are the fields in which
+// those may say so themselves.
+func ClientIP(c *fiber.Ctx, trusted []netip.Prefix, named ...string) netip.Addr {
+	return clientIP(c.Context().RemoteAddr(), headers(&c.Request().Header), trusted, named)
 }
 
 // Secure tells whether the client speaks HTTPS: to us, or, as it says, to a trusted proxy.

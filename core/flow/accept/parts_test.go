@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/sdk/abi"
 )
 
 func TestCanonicalPath(t *testing.T) {
@@ -42,6 +43,13 @@ func TestCanonicalPath(t *testing.T) {
 func TestClientIPTrustsOnlyProxies(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}
 	peer := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 1} }
+	header := func(lines ...string) (h call.Header) {
+		for _, l := range lines {
+			name, value, _ := strings.Cut(l, ": ")
+			h = append(h, abi.Header{Name: name, Value: value})
+		}
+		return h
+	}
 	for _, c := range []struct{ peer, forwarded, want string }{
 		{"203.0.113.9", "1.2.3.4", "203.0.113.9"},
 		{"10.0.0.1", "", "10.0.0.1"},
@@ -53,8 +61,17 @@ func TestClientIPTrustsOnlyProxies(t *testing.T) {
 		{"127.0.0.1", "::ffff:1.2.3.4", "1.2.3.4"},
 		{"10.0.0.1", "10.0.0.2, 10.0.0.3", "10.0.0.2"},
 	} {
-		require.Equal(t, c.want, clientIP(peer(c.peer), c.forwarded, trusted).String(), "%+v", c)
+		require.Equal(t, c.want, clientIP(peer(c.peer), header("X-Forwarded-For: "+c.forwarded), trusted, nil).String(), "%+v", c)
 	}
+	// A proxy that adds a line of its own behind a forged one.
+	forged := header("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 1.2.3.4")
+	require.Equal(t, "1.2.3.4", clientIP(peer("10.0.0.1"), forged, trusted, nil).String())
+	named := header("CF-Connecting-IP: 6.6.6.6", "CF-Connecting-IP: 5.6.7.8", "X-Forwarded-For: 1.2.3.4")
+	cf := []string{"cf-connecting-ip"}
+	require.Equal(t, "1.2.3.4", clientIP(peer("10.0.0.1"), named, trusted, nil).String(), "not asked for")
+	require.Equal(t, "5.6.7.8", clientIP(peer("10.0.0.1"), named, trusted, cf).String(), "the proxy's own")
+	require.Equal(t, "203.0.113.9", clientIP(peer("203.0.113.9"), named, trusted, cf).String(), "not from anybody")
+	require.Equal(t, "1.2.3.4", clientIP(peer("10.0.0.1"), header("CF-Connecting-IP: x", "X-Forwarded-For: 1.2.3.4"), trusted, cf).String())
 }
 
 func TestClientKeyPlaces(t *testing.T) {

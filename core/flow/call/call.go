@@ -81,6 +81,7 @@ type Call struct {
 	Budget      policy.BudgetVerdict
 	Releases    []func(used int64)           // limiter places to give back, with the tokens really used
 	Idempotent  func(*health.CachedResponse) // ends an idempotency claim; nil = none
+	Flight      func(*health.CachedResponse) // lets those who wait for this answer go on; nil = none wait
 	Bypass      string                       // id of the rule that answered
 	Warnings    []policy.Note
 

@@ -80,6 +80,19 @@ func (s *Stage) cache(c *call.Call) {
 			return
 		}
 	}
+	if v.Read && v.Write && coalesces(c) {
+		answer, land, err := s.Health.Flights.Join(c.Ctx, key)
+		switch {
+		case err != nil:
+			c.Fail(err)
+			return
+		case answer != nil:
+			c.CacheHit = true
+			c.Answer = replay(answer, abi.Header{Name: "x-omniroute-cache", Value: "HIT"}, abi.Header{Name: "x-omniroute-cache-age", Value: "0"})
+			return
+		}
+		c.Flight = land
+	}
 	c.CacheState = "BYPASS"
 	if v.Read {
 		c.CacheState = "MISS"
@@ -90,6 +103,17 @@ func (s *Stage) cache(c *call.Call) {
 			c.CacheTTL = c.Snapshot.Config.File.Cache.TTL
 		}
 	}
+}
+
+// coalesces reports whether requests like this one share an upstream call.
+func coalesces(c *call.Call) bool {
+	switch c.Snapshot.Config.File.Cache.Coalesce {
+	case "all":
+		return true
+	case "plain":
+		return !c.Stream
+	}
+	return false
 }
 
 // replay turns a stored answer into one for this client.
@@ -112,7 +136,9 @@ func cacheKey(c *call.Call, scope string) (string, bool) {
 		return "", false
 	}
 	for _, name := range unkeyed {
-		delete(body, name)
+		if name != "stream_options" || !c.Stream { // a stream with usage is another answer
+			delete(body, name)
+		}
 	}
 	canonical := make(map[string]any, len(body))
 	for name, raw := range body {

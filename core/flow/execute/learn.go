@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/omniroute/omniroute/core/account"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/health"
 	"github.com/omniroute/omniroute/core/policy"
@@ -103,37 +104,45 @@ func tokenWindow(get func(string) string, now time.Time) *health.TokenWindow {
 
 // quota reads the utilisation that subscriptions report in their responses.
 func (a *attempt) quota() {
-	used, reset := -1.0, time.Time{}
-	note := func(share, at string) {
-		f, err := strconv.ParseFloat(share, 64)
-		if err != nil || f <= used {
-			return
+	if windows := quotaWindows(a.resp.Get, a.l.s.Now()); len(windows) > 0 {
+		a.l.s.Pool.NoteQuota(a.lease.Account().ID, windows)
+	}
+}
+
+// quotaWindows are the windows of subscriptions: of Anthropic as shares of one, of
+// Codex in percent, under the names by which the providers' own reports call them.
+func quotaWindows(get func(string) string, now time.Time) map[string]account.Window {
+	var out map[string]account.Window
+	note := func(name string, percent float64, reset time.Time) {
+		if out == nil {
+			out = map[string]account.Window{}
 		}
-		used, reset = f, time.Time{}
-		if epoch, err := strconv.ParseInt(at, 10, 64); err == nil {
-			reset = time.Unix(epoch, 0)
-		}
+		used := min(max(percent, 0), 100)
+		out[name] = account.Window{Used: used, Total: 100, Left: 100 - used, ResetAt: reset}
 	}
-	get := a.resp.Get
-	if s := get("anthropic-ratelimit-unified-5h-utilization"); s != "" {
-		note(s, get("anthropic-ratelimit-unified-5h-reset"))
-	}
-	if s := get("anthropic-ratelimit-unified-7d-utilization"); s != "" {
-		note(s, get("anthropic-ratelimit-unified-7d-reset"))
-	}
-	for _, window := range [...]string{"primary", "secondary"} {
-		s := get("x-codex-" + window + "-used-percent")
-		if s == "" {
+	for _, name := range [...]string{"5h", "7d"} {
+		share, err := strconv.ParseFloat(get("anthropic-ratelimit-unified-"+name+"-utilization"), 64)
+		if err != nil {
 			continue
 		}
-		if f, err := strconv.ParseFloat(s, 64); err == nil && f/100 > used {
-			used, reset = f/100, time.Time{}
-			if after, err := strconv.ParseInt(get("x-codex-"+window+"-reset-after-seconds"), 10, 64); err == nil {
-				reset = a.l.s.Now().Add(time.Duration(after) * time.Second)
-			}
+		var reset time.Time
+		if epoch, err := strconv.ParseInt(get("anthropic-ratelimit-unified-"+name+"-reset"), 10, 64); err == nil {
+			reset = time.Unix(epoch, 0)
 		}
+		note(name, 100*share, reset)
 	}
-	if used >= 0 {
-		a.l.s.Pool.SetQuota(a.lease.Account().ID, 100*(1-min(used, 1)), reset)
+	for _, w := range [...][2]string{{"primary", "session"}, {"secondary", "weekly"}} {
+		percent, err := strconv.ParseFloat(get("x-codex-"+w[0]+"-used-percent"), 64)
+		if err != nil {
+			continue
+		}
+		var reset time.Time
+		if epoch, err := strconv.ParseInt(get("x-codex-"+w[0]+"-reset-at"), 10, 64); err == nil {
+			reset = time.Unix(epoch, 0)
+		} else if after, err := strconv.ParseInt(get("x-codex-"+w[0]+"-reset-after-seconds"), 10, 64); err == nil {
+			reset = now.Add(time.Duration(after) * time.Second)
+		}
+		note(w[1], percent, reset)
 	}
+	return out
 }

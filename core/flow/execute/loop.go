@@ -42,7 +42,7 @@ func (l *loop) run() {
 			return
 		}
 	}
-	if len(l.failures) == 0 && len(l.shut) > 0 {
+	if len(l.failures) == 0 && len(l.shut) > 0 && l.c.Snapshot.Config.File.Routing.PanicMode {
 		if l.target(l.longestShut(), true); l.over() {
 			return
 		}

@@ -254,7 +254,13 @@ func (s *Stage) store(c *call.Call) {
 	if c.Idempotent != nil {
 		c.Idempotent(answer)
 	}
-	if c.CacheKey == "" || answer == nil || !storable(c) {
+	if !storable(c) {
+		answer = nil
+	}
+	if c.Flight != nil {
+		c.Flight(answer)
+	}
+	if c.CacheKey == "" || answer == nil {
 		return
 	}
 	s.Health.Cache.Put(c.CacheKey, answer, c.CacheTTL)
@@ -273,7 +279,8 @@ func storable(c *call.Call) bool {
 }
 
 func (s *Stage) stored(c *call.Call) *health.CachedResponse {
-	r := &health.CachedResponse{Status: 200, Body: c.Kept, Model: c.Model, Tokens: c.Usage.Sum(), Stored: s.Now()}
+	r := &health.CachedResponse{Status: 200, Body: c.Kept, Model: c.Model, Tokens: c.Usage.Sum(), Stored: s.Now(),
+		Volatile: c.Key != nil && c.Key.NoLog}
 	if c.Stream {
 		r.Headers = [][2]string{{"content-type", "text/event-stream"}}
 	}
