@@ -42,6 +42,9 @@ type Stream struct {
 	w *abi.Writer
 }
 
+// NewStream makes a stream that writes to a record.
+func NewStream(w *abi.Writer) *Stream { return &Stream{w} }
+
 // Emit sends a frame of the provider's dialect.
 func (s *Stream) Emit(f abi.Frame) error {
 	s.w.Frame(f)
@@ -69,6 +72,13 @@ func ReasoningDelta(text JSON) abi.Frame { return delta("reasoning_content", tex
 
 // TextDelta is an OpenAI chunk with a piece of text; text is a JSON string.
 func TextDelta(text JSON) abi.Frame { return delta("content", text) }
+
+// FinishDelta is the OpenAI chunk that ends an answer.
+func FinishDelta(reason string) abi.Frame {
+	b := append([]byte(nil), `{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":`...)
+	b = append(b, Quote(reason)...)
+	return abi.Frame{Payload: append(b, `}]}`...)}
+}
 
 func delta(name string, text JSON) abi.Frame {
 	if len(text) == 0 {
