@@ -37,6 +37,8 @@ func pluginLimits(l config.PluginLimits) host.Limits {
 		Rounds:          l.Rounds,
 		RoundPlans:      l.RoundPlans,
 		Continuation:    int(l.Continuation),
+		Value:           int(l.KVValue),
+		Values:          int(l.KVTotal),
 		Crashes:         l.Crashes,
 		Rest:            l.Rest,
 	}

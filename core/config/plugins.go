@@ -31,6 +31,8 @@ type PluginLimits struct {
 	Rounds        int           `yaml:"rounds"`         // of HTTP one operation may ask for
 	RoundPlans    int           `yaml:"round_plans"`    // requests per round
 	Continuation  Size          `yaml:"continuation"`   // what it may leave with the gateway between rounds
+	KVValue       Size          `yaml:"kv_value"`       // what it may store under one key
+	KVTotal       Size          `yaml:"kv_total"`       // all that it may store
 	Crashes       int           `yaml:"crashes"`        // within a minute, after which the plugin rests
 	Rest          time.Duration `yaml:"rest"`           // how long; the second time in a row it goes into quarantine
 }

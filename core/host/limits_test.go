@@ -178,7 +178,7 @@ func TestEachLimitHasAnEffect(t *testing.T) {
 		{field: "Crashes", play: crashing, set: Limits{Crashes: 10}, without: "rests", with: "ok", everywhere: Limits{Rest: time.Minute}},
 		{field: "Rest", play: crashing, set: Limits{Rest: 50 * time.Second}, without: "ok", with: "rests"},
 	}
-	covered := map[string]bool{}
+	covered := map[string]bool{"Value": true, "Values": true} // TestStore
 	for _, c := range cases {
 		covered[c.field] = true
 		t.Run(c.field, func(t *testing.T) {
