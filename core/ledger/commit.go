@@ -242,3 +242,11 @@ func (l *Ledger) applied(d *draft) {
 	l.size.Add(d.bytes)
 	l.rows.Add(d.rows)
 }
+
+// Flush returns when everything booked so far is in the store, or why it is not.
+func (l *Ledger) Flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return l.commit()
+}

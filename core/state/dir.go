@@ -21,6 +21,8 @@ const (
 	secretsName = "secrets.json"
 	machineName = "machine-id"
 	badgerName  = "badger"
+
+	storageKeyName = "storage_key" // in secrets.json
 )
 
 // Dir is a data directory: mode 0700, held by one process.
@@ -99,7 +101,7 @@ func (d *Dir) StorageKey(given string) ([]byte, error) {
 	if given = strings.TrimSpace(given); given != "" {
 		return ParseKey(given)
 	}
-	stored, err := d.lookup("storage_key")
+	stored, err := d.lookup(storageKeyName)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (d *Dir) StorageKey(given string) ([]byte, error) {
 			return nil, fmt.Errorf("state: there is data in %s but no storage key: set OMNIROUTE_STORAGE_KEY or bring back %s: %w",
 				d.Path(badgerName), d.Path(secretsName), ErrWrongKey)
 		}
-		if stored, err = d.Secret("storage_key"); err != nil {
+		if stored, err = d.Secret(storageKeyName); err != nil {
 			return nil, err
 		}
 	}
@@ -252,4 +254,43 @@ func systemID() string {
 		}
 	}
 	return ""
+}
+
+// Secrets returns what secrets.json holds, the storage key left out.
+func (d *Dir) Secrets() (map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all, err := d.readSecrets()
+	delete(all, storageKeyName)
+	return all, err
+}
+
+// SetSecrets puts secrets into secrets.json, over those of the same name; the
+// storage key stays what it is.
+func (d *Dir) SetSecrets(secrets map[string]string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all, err := d.readSecrets()
+	if err != nil {
+		return err
+	}
+	for name, s := range secrets {
+		if name != storageKeyName {
+			all[name] = s
+		}
+	}
+	return d.writeSecrets(all)
+}
+
+// NewStorageKey is StorageKey for data that is about to be replaced: a key that is
+// missing is made, whatever data there is.
+func (d *Dir) NewStorageKey(given string) ([]byte, error) {
+	if given = strings.TrimSpace(given); given != "" {
+		return ParseKey(given)
+	}
+	text, err := d.Secret(storageKeyName)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKey(text)
 }

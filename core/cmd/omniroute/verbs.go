@@ -15,6 +15,11 @@ func (a *app) verbs() []*cobra.Command {
 		a.adminVerb(),
 		a.requestsVerb(),
 		a.explainVerb(),
+		a.backupVerb(),
+		a.restoreVerb(),
+		a.exportVerb(),
+		a.importVerb(),
+		a.doctorVerb(),
 		a.versionVerb(),
 	}
 }
