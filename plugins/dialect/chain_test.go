@@ -14,7 +14,7 @@ import (
 )
 
 // chain is a translator whose halves meet in the JSON form of the hub, as they do when
-// they live in different modules.
+// they live in different modules (P-2).
 type chain struct{ dialects map[string]hub.Dialect }
 
 func newChain() *chain {

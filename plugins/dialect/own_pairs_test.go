@@ -396,7 +396,7 @@ func clientOf(format string) []byte {
 }
 
 // Between every provider and every client format: the collected stream is the body, the
-// live stream obeys the grammar and does not depend on where the bytes were cut, and
+// live stream obeys the grammar and does not depend on where the bytes were cut (P-8), and
 // collecting what the client received gives the same answer once more.
 func TestRandomAnswers(t *testing.T) {
 	tr := native.New(all()...)

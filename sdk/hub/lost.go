@@ -51,6 +51,18 @@ func DropRaw(c *Ctx, r *Request) {
 	}
 }
 
+// AppendOwn appends the root fields that the hub has no place for to a request in the
+// format that it came in (P-4).
+func AppendOwn(dst []byte, r *Request, format string) []byte {
+	if r.Source != format {
+		return dst
+	}
+	for _, f := range r.Raw {
+		dst = jsn.AppendMember(dst, f.Name, f.Raw)
+	}
+	return dst
+}
+
 // idle tells whether leaving a field out changes nothing: it holds what happens without
 // it, or the gateway itself does what it asks for.
 func idle(f Field) bool {

@@ -99,6 +99,11 @@ func (sh *shape) strip(c *call.Call) []byte {
 
 // apply changes the hub document.
 func (sh *shape) apply(c *call.Call, body []byte) ([]byte, *fault.Error) {
+	if sh.think.Op != "" && sh.think.Op != "keep" { // what a client says in its own words counts no more
+		for _, path := range reasoningFields["openai"] {
+			body, _ = doc.Delete(nil, body, append([]string{extension, "raw"}, path...)...)
+		}
+	}
 	switch sh.think.Op {
 	case "budget", "effort":
 		body = withRoom(withThinking(body, sh.think), sh.think, sh.model)

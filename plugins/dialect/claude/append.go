@@ -77,6 +77,7 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 		dst = w.thinking(dst)
 		dst = w.sampling(dst)
 		dst = w.rest(dst)
+		dst = hub.AppendOwn(dst, r, Name)
 	}
 	w.dropRest()
 	return append(dst, '}'), nil

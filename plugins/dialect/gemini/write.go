@@ -46,11 +46,7 @@ func (d *Dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte,
 		return append(dst, '}', '}'), nil
 	}
 	dst = w.generationConfig(dst)
-	if r.Source == "gemini" {
-		for _, f := range r.Raw {
-			dst = jsn.AppendMember(dst, f.Name, f.Raw)
-		}
-	}
+	dst = hub.AppendOwn(dst, r, "gemini")
 	return append(dst, '}'), nil
 }
 

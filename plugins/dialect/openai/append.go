@@ -68,6 +68,7 @@ func (dialect) AppendRequest(c *hub.Ctx, dst []byte, r *hub.Request) ([]byte, er
 	dst = w.limits(dst)
 	dst = w.sampling(dst)
 	dst = w.rest(dst)
+	dst = hub.AppendOwn(dst, r, Name)
 	return append(dst, '}'), nil
 }
 
