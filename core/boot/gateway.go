@@ -108,6 +108,8 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	if g.control, err = control.Serve(g.dir.Path(control.Socket), &desk{system: sys, gateway: g}); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
+	first := &edition{conf: conf}
+	g.upPolicy(ctx, first) // plugins load meanwhile; what is wrong is reported when the edition comes up
 	if err := waitPlugins(ctx, g.plugins); err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 		}
 	})
 	g.reloading.Lock()
-	problems = g.apply(ctx, &edition{conf: conf})
+	problems = g.apply(ctx, first)
 	g.reloading.Unlock()
 	if len(problems) > 0 {
 		return nil, &ConfigError{problems}

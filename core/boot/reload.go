@@ -57,6 +57,9 @@ func (g *Gateway) reloaders() []reloader {
 }
 
 func (g *Gateway) upPolicy(_ context.Context, e *edition) (problems []fault.Diagnostic) {
+	if e.policy != nil {
+		return nil // compiled ahead
+	}
 	var warnings []fault.Diagnostic
 	var old *policy.Set
 	if now := g.edition.Load(); now != nil {
