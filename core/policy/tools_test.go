@@ -392,6 +392,37 @@ func TestReloadWarnsOfNewCounters(t *testing.T) {
 	require.Contains(t, diags[0].Text(), `4:22: budget.b.scope: the scope was "team:${key.team}": a new counter begins`)
 }
 
+// TestReloadKeepsCounts: a rule counts on, and hooks are timed on, over a
+// reload; a rule that is gone and comes back begins anew.
+func TestReloadKeepsCounts(t *testing.T) {
+	rules := func(id string) Layer {
+		return fileLayer("policies:\n  preset: none\n  gate: [{id: " + id + ", warn: x}, {id: s, shadow: true, deny: x}]\n")
+	}
+	set := mustLoad(t, rules("a"))
+	ask := func() { set.Gate(&GateEnv{}, nil) }
+	counted := func() (out []int64) {
+		for _, r := range set.Rules() {
+			out = append(out, r.Hits, r.ShadowHits)
+		}
+		for _, x := range set.Times() {
+			if x.Hook == "gate" {
+				out = append(out, int64(x.Count))
+			}
+		}
+		return out
+	}
+	ask()
+	require.Equal(t, []int64{1, 0, 0, 1, 1}, counted())
+	for _, next := range []struct {
+		id   string
+		want []int64
+	}{{"a", []int64{2, 0, 0, 2, 2}}, {"b", []int64{1, 0, 0, 3, 3}}, {"a", []int64{1, 0, 0, 4, 4}}} {
+		set, _ = LoadAfter(set, rules(next.id))
+		ask()
+		require.Equal(t, next.want, counted(), next.id)
+	}
+}
+
 func TestReloadReusesPrograms(t *testing.T) {
 	old := mustLoad(t, fileLayer("policies: {preset: modern}"))
 	set, _ := LoadAfter(old, fileLayer("policies:\n  preset: modern\n  gate: [{id: g, when: req.stream, deny: x}]\n"))
