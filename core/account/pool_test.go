@@ -530,3 +530,21 @@ func BenchmarkSummary(b *testing.B) {
 		p.Summary("p", "m")
 	}
 }
+
+// Accounts used within one millisecond are still told apart by who rested longer.
+func TestAgesDiffer(t *testing.T) {
+	p, _, _ := pooled(t, 4)
+	q := Query{Provider: "p"}
+	for _, pick := range []int{2, 0, 3, 1} {
+		l, err := p.Reserve(q, func([]View) int { return pick })
+		require.NoError(t, err)
+		l.Release()
+		p.providers["p"].members[pick].cond.LastUsed = p.opt.Now().Add(time.Duration(pick-9) * time.Nanosecond)
+	}
+	ages := map[string]int64{}
+	for name, v := range views(p, q) {
+		ages[name] = v.LastUsedMS
+	}
+	require.Equal(t, map[string]int64{"a4": 0, "a3": 1, "a2": 2, "a1": 3}, ages)
+	require.True(t, views(p, q)["a4"].Current)
+}

@@ -146,7 +146,7 @@ func (h *provider) views(q *Query, now time.Time, views []View, members []*membe
 		if q.Fallback {
 			v.Uses = 0
 		}
-		if v.LastUsedMS >= 0 && v.usable() && (current < 0 || v.LastUsedMS < views[current].LastUsedMS) {
+		if v.LastUsedMS >= 0 && v.usable() && (current < 0 || m.cond.LastUsed.After(members[current].cond.LastUsed)) {
 			current = len(views)
 		}
 		views, members = append(views, v), append(members, m)
@@ -154,7 +154,26 @@ func (h *provider) views(q *Query, now time.Time, views []View, members []*membe
 	if current >= 0 {
 		views[current].Current = true
 	}
+	distinct(views, members)
 	return views, members
+}
+
+// distinct makes ages differ that are the same in milliseconds: rules that take
+// the one that rested the longest shall see which that is, also under load.
+func distinct(views []View, members []*member) {
+	var room [16]int
+	order := room[:0]
+	for i := range views {
+		if views[i].LastUsedMS >= 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return members[b].cond.LastUsed.Compare(members[a].cond.LastUsed) })
+	last := int64(-1)
+	for _, i := range order {
+		views[i].LastUsedMS = max(views[i].LastUsedMS, last+1)
+		last = views[i].LastUsedMS
+	}
 }
 
 // serves applies the account's own model lists.

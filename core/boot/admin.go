@@ -77,7 +77,9 @@ func (g *Gateway) newAdmin() *api.Router {
 	return admin.New(admin.Deps{
 		API: api.Config{
 			Version: g.opt.Version, Access: g.access, Keys: adminKeys{g.keys, g.flow.Door("api_key")}, Audit: adminAudit{g.audit},
-			ClientIP: func(c *fiber.Ctx) netip.Addr { return accept.ClientIP(c, g.trusted()) },
+			ClientIP: func(c *fiber.Ctx) netip.Addr {
+				return accept.ClientIP(c, g.trusted(), g.config().File.Server.RealIPHeaders...)
+			},
 			Secure:   func(c *fiber.Ctx) bool { return accept.Secure(c, g.trusted()) },
 			Allow:    g.flow.Door("login").Allow,
 			BaseURL:  func() string { return file().Server.BaseURL },

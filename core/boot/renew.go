@@ -89,8 +89,9 @@ func (a *agent) send(ctx context.Context, plan *host.Plan) (*host.Reply, error) 
 	var last error = fault.New(fault.PluginTrap, "the plugin planned a request without a URL")
 	for _, url := range req.URLs {
 		resp, err := a.client.Do(ctx, &upstream.Request{
-			Method: req.Method, URL: url, Header: req.Header, Body: req.Body, Proxy: proxy, AllowPrivate: a.provider.AllowPrivate,
-			Timeouts: upstream.Timeouts{Connect: 10 * time.Second, Total: probeTimeout}, HTTP: upstream.Version(plan.HTTP),
+			Method: req.Method, URL: url, Header: req.HeaderFor(url), Body: req.Body, Proxy: proxy,
+			AllowPrivate: req.MayBePrivate(url, a.provider.AllowPrivate),
+			Timeouts:     upstream.Timeouts{Connect: 10 * time.Second, Total: probeTimeout}, HTTP: upstream.Version(plan.HTTP),
 		})
 		if err != nil {
 			last = err

@@ -111,7 +111,7 @@ func newWorld(t testing.TB, policies string) *world {
 	w := &world{t: t, oai: fake.Start(fake.Options{Lenient: true}), ant: fake.Start(fake.Options{Lenient: true})}
 	t.Cleanup(w.oai.Close)
 	t.Cleanup(w.ant.Close)
-	w.store = state.NewMemory(nil)
+	w.store = &coolWrites{Store: state.NewMemory(nil)}
 	ctx := context.Background()
 	var err error
 	w.keys, err = account.OpenKeys(ctx, w.store, account.KeysOptions{Secret: "s", MachineID: "m"})
