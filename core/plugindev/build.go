@@ -253,3 +253,17 @@ func (b *build) c() error {
 	}
 	return b.run(clang, nil, args...)
 }
+
+// TestNatively runs the tests that the plugin in a folder has in its own
+// language: go test. Other languages' plugins are tested in WebAssembly.
+func TestNatively(ctx context.Context, dir string) error {
+	lang, err := LanguageOf(dir)
+	if err != nil || lang != Go {
+		return err
+	}
+	b := build{ctx: ctx, dir: dir}
+	if _, err := b.look(Go, "go"); err != nil {
+		return err
+	}
+	return b.run("go", nil, "test", ".")
+}

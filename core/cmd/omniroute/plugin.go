@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) pluginVerb() *cobra.Command {
-	return group("plugin", "Plugins: what is loaded, and packing your own", a.pluginList(), a.pluginPack())
+	return group("plugin", "Plugins: what is loaded, and packing your own", append([]*cobra.Command{a.pluginList(), a.pluginPack()}, a.pluginDevVerbs()...)...)
 }
 
 func (a *app) pluginList() *cobra.Command {
