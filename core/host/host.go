@@ -48,7 +48,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 		h.log = slog.Default()
 	}
 	var err error
-	if h.engine, err = newEngine(context.WithoutCancel(ctx), opt.CacheDir); err != nil {
+	if h.engine, err = opt.compiler(context.WithoutCancel(ctx), opt.CacheDir); err != nil {
 		return nil, err
 	}
 	if h.metered, err = newMeteredStore(opt.CacheDir, h.log); err != nil {

@@ -356,6 +356,9 @@ func (m *module) close(ctx context.Context) {
 // fill sets what the caller left open.
 func (o *Options) fill() {
 	o.Limits = DefaultLimits().or(o.Limits)
+	if o.compiler == nil {
+		o.compiler = newEngine
+	}
 	if o.Limits.Instances == 0 {
 		o.Limits.Instances = runtime.GOMAXPROCS(0)
 	}

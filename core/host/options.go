@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -24,7 +25,11 @@ type Options struct {
 	Interim  bool            // at the start, what was never compiled serves from the interpreter until it is
 	Log      *slog.Logger    // nil = slog.Default()
 	Now      func() time.Time
+	compiler compiler // nil = newEngine
 }
+
+// compiler makes the engine of a host, given the folder of compiled code.
+type compiler func(ctx context.Context, cacheDir string) (*engine, error)
 
 // Trust is the operator's policy for drop-in files.
 type Trust = trust.Policy
