@@ -29,6 +29,7 @@ import (
 
 // Gateway is a running gateway.
 type Gateway struct {
+	pluginsBy *config.Snapshot // whose trust and items the plugins have; under reloading
 	*system
 	flow    *flow.Flow
 	health  *health.Health
@@ -111,6 +112,9 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	first := &edition{conf: conf}
 	g.upPolicy(ctx, first) // plugins load meanwhile; what is wrong is reported when the edition comes up
 	if err := waitPlugins(ctx, g.plugins); err != nil {
+		return nil, err
+	}
+	if err := requiredPlugins(g.plugins, conf); err != nil {
 		return nil, err
 	}
 	g.plugins.OnChange(func() { // from here on, so that what changes while the first edition comes up is seen

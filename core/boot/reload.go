@@ -40,6 +40,7 @@ type reloader struct {
 func (g *Gateway) reloaders() []reloader {
 	return []reloader{
 		{name: "policy", up: g.upPolicy},
+		{name: "plugins", up: g.upPlugins, undo: func(ctx context.Context, old *edition) { g.upPlugins(ctx, old) }},
 		{name: "catalog", up: g.upCatalog},
 		{name: "snapshot", up: g.upSnapshot},
 		{
@@ -83,6 +84,23 @@ func (g *Gateway) ruleFailed(e policy.RuleError) {
 	g.log.LogAttrs(context.Background(), slog.LevelWarn, "a policy rule cannot be evaluated",
 		slog.String("hook", e.Hook), slog.String("rule", e.Rule), slog.String("place", fmt.Sprintf("%s:%d", e.Origin.File, e.Origin.Line)),
 		slog.Int64("failures", e.Count), slog.String("error", e.Message))
+}
+
+// upPlugins judges plugins by the new trust and gives them their new settings. One that cannot have them goes on with
+// the old ones and says so in the list of plugins.
+func (g *Gateway) upPlugins(ctx context.Context, e *edition) []fault.Diagnostic {
+	if g.pluginsBy == nil { // they were opened with the first one
+		g.pluginsBy = g.config()
+	}
+	was, want := unplaced(g.pluginsBy.File).Plugins, unplaced(e.conf.File).Plugins
+	if reflect.DeepEqual(was.Trust, want.Trust) && reflect.DeepEqual(was.Items, want.Items) {
+		return nil
+	}
+	if err := g.plugins.Configure(ctx, pluginSettings(e.conf)); err != nil {
+		return []fault.Diagnostic{{File: e.conf.Path, Message: "plugins: " + err.Error()}}
+	}
+	g.pluginsBy = e.conf
+	return nil
 }
 
 func (g *Gateway) upCatalog(ctx context.Context, e *edition) []fault.Diagnostic {
@@ -188,7 +206,11 @@ func startOnly() map[string]func(*config.File) any {
 		"auth.machine_id_salt":    func(f *config.File) any { return f.Auth.MachineIDSalt },
 		"auth.accept_legacy_keys": func(f *config.File) any { return f.Auth.AcceptLegacyKeys },
 		"auth.store_keys":         func(f *config.File) any { return f.Auth.StoreKeys },
-		"plugins":                 func(f *config.File) any { return f.Plugins },
+		"plugins.dir":             func(f *config.File) any { return f.Plugins.Dir },
+		"plugins.lock":            func(f *config.File) any { return f.Plugins.Lock },
+		"plugins.cache":           func(f *config.File) any { return f.Plugins.Cache },
+		"plugins.limits":          func(f *config.File) any { return f.Plugins.Limits },
+		"plugins.module_size":     func(f *config.File) any { return f.Plugins.ModuleSize },
 		"logging.format":          func(f *config.File) any { return f.Logging.Format },
 		"storage.encryption_key":  func(f *config.File) any { return f.Storage.EncryptionKey },
 	}
@@ -210,6 +232,10 @@ func (g *Gateway) fixed(old, conf *config.Snapshot) {
 // unplaced is a configuration in which plugin items do not say where they were written.
 func unplaced(f *config.File) *config.File {
 	plain := *f
+	plain.Plugins.Trust.Keys = slices.Clone(f.Plugins.Trust.Keys)
+	for k := range plain.Plugins.Trust.Keys {
+		plain.Plugins.Trust.Keys[k].Pos = config.Pos{}
+	}
 	plain.Plugins.Items = make(map[string]config.PluginItem, len(f.Plugins.Items))
 	for name, it := range f.Plugins.Items {
 		it.Pos = config.Pos{}

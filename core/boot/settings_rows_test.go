@@ -534,8 +534,7 @@ func otherSettings() []setting {
 	}
 	return []setting{
 		{key: "plugins.dir", shown: "core/e2e TestPluginFolder"},
-		{key: "plugins.lock", to: "./omniroute.yaml", want: [2]string{"accepted", "refused"}, see: refused},
-		{key: "plugins.trust.mode", shown: "core/host TestTrustAllows"},
+		{key: "plugins.lock", shown: "core/host TestLockFile"},
 		{key: "plugins.cache.dir", shown: "core/boot TestPluginSettingsReachTheHost"},
 		{key: "plugins.items.*.enabled", shown: "core/boot TestPluginSettingsReachTheHost"},
 		{key: "plugins.items.*.priority", shown: "core/boot TestPluginSettingsReachTheHost"},

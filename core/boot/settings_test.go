@@ -435,7 +435,7 @@ func TestEverySettingHasAnEffect(t *testing.T) {
 // starts tells the settings that are looked at by a start of their own, or by
 // a check.
 func starts(key string) bool {
-	return slices.Contains([]string{"telemetry.otlp.endpoint", "plugins.lock", "upstream.socks5"}, key) ||
+	return slices.Contains([]string{"telemetry.otlp.endpoint", "upstream.socks5"}, key) ||
 		slices.ContainsFunc(boot.StartOnly(), func(s string) bool { return key == s || strings.HasPrefix(key, s+".") })
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
-	"github.com/omniroute/omniroute/core/host/trust"
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/state"
@@ -44,6 +43,7 @@ type system struct {
 	repo    *catalog.Repo
 	client  *upstream.Client
 	plugins *host.Host // nil until openPlugins
+	kv      pluginKV
 
 	catalog atomic.Pointer[catalog.Catalog]
 	closers []func(context.Context) error // in the order of opening
@@ -109,6 +109,7 @@ func (s *system) openStore() error {
 	if s.store, err = state.OpenBadger(s.dir.Path("badger"), key, state.BadgerOptions{OnError: s.storeFailed}); err != nil {
 		return err
 	}
+	s.kv.open(s.store)
 	s.onClose(func(context.Context) error { return s.store.Close() })
 	s.writer = state.NewWriter(s.store, state.WriterOptions{OnError: s.storeFailed})
 	s.onClose(func(context.Context) error { return s.writer.Close() })
@@ -165,7 +166,8 @@ func (s *system) openPlugins(ctx context.Context, interim bool) error {
 		s.log.Warn(noCore)
 	}
 	opt := pluginOptions(core, s.config(), s.log)
-	opt.Interim = interim
+	opt.Interim, opt.Version = interim, s.opt.Version
+	opt.Freeze, opt.KV = interim, &s.kv
 	h, err := host.Open(ctx, opt)
 	if err != nil {
 		return fmt.Errorf("plugins: %w", err)
@@ -184,7 +186,7 @@ func pluginOptions(core []byte, conf *config.Snapshot, log *slog.Logger) host.Op
 	}
 	return host.Options{
 		Core: core, Dir: p.Dir, CacheDir: cache,
-		Trust: host.Trust{Mode: trust.Mode(p.Trust.Mode)}, Items: items(p.Items), Limits: hostLimits(p),
+		Lock: p.Lock, Reserved: reservedProviders(), Trust: pluginTrust(conf), Items: items(p.Items), Limits: hostLimits(p),
 		Log: log,
 	}
 }
@@ -195,7 +197,7 @@ func items(file map[string]config.PluginItem) map[string]host.Item {
 	for name, it := range file {
 		item := host.Item{
 			Disabled: !it.Enabled, Priority: it.Priority, Limits: pluginLimits(it.Limits),
-			Isolation: it.Isolation, Unmetered: !it.Metered,
+			Isolation: it.Isolation, Unmetered: !it.Metered, Required: it.Required, Grants: grants(it.Grants),
 		}
 		if len(it.Config) > 0 {
 			// What YAML decoded into maps, lists and scalars always has a JSON form.

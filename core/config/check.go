@@ -434,11 +434,7 @@ func (c *checker) rest() {
 	} else if dir, err := expandHome(*cache, c.env); err == nil {
 		*cache = dir
 	}
-	if lock := f.Plugins.Lock; lock != "" {
-		if _, err := os.Stat(lock); err == nil {
-			c.bad(join("plugins", "lock"), "%s exists, but this version does not hold plugins to a lock; move it away to load them all the same", lock)
-		}
-	}
+	c.trust()
 	c.proxy(join("upstream", "proxy"), f.Upstream.Proxy)
 	c.oneOf(join("logging", "level"), f.Logging.Level, "debug", "info", "warn", "error")
 	c.oneOf(join("logging", "format"), f.Logging.Format, "text", "json")

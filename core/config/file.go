@@ -317,7 +317,8 @@ type Plugins struct {
 	Cache      PluginCache           `yaml:"cache"`
 	ModuleSize Size                  `yaml:"module_size"` // of a plugin file
 	Limits     PluginLimits          `yaml:"limits"`
-	Items      map[string]PluginItem `yaml:"items"` // by plugin name
+	Items      map[string]PluginItem `yaml:"items"`   // by plugin name
+	Indexes    []PluginIndex         `yaml:"indexes"` // of plugins to install; only commands read them
 }
 
 // PluginCache is where compiled modules are kept.
@@ -332,14 +333,12 @@ type PluginItem struct {
 	Priority int            `yaml:"priority"` // the higher one serves a part both have
 	Config   map[string]any `yaml:"config"`   // checked against the plugin's schema
 
+	Required bool   `yaml:"required"` // without it the gateway does not start
+	Grants   Grants `yaml:"grants"`   // beyond what the lock file has
+
 	Limits    PluginLimits `yaml:"limits"`
 	Isolation string       `yaml:"isolation"`              // shared | stream | call; "" = what manifest and trust come to
 	Metered   bool         `yaml:"metered" default:"true"` // false runs it as it is: it can then not be stopped
-}
-
-// Trust is what happens with unsigned plugins.
-type Trust struct {
-	Mode string `yaml:"mode"` // warn | enforce | dev
 }
 
 // Upstream is how providers are reached.

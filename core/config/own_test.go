@@ -61,12 +61,3 @@ func TestOwnRulesStandInTheFile(t *testing.T) {
 	require.Contains(t, diags[0].Message, "rules can only be written in the file")
 }
 
-// A lock that would not be held to is not passed over in silence.
-func TestLockFileIsRefused(t *testing.T) {
-	path := write(t, "plugins: {lock: ./pins.lock}\n")
-	load(t, path)
-	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "pins.lock"), nil, 0o600))
-	snap, diags := config.Load(config.Options{Path: path, Env: []string{"HOME=/home/u"}})
-	require.Nil(t, snap)
-	require.Contains(t, diags[0].String(), path+":1:17: plugins.lock: ")
-}
