@@ -130,11 +130,21 @@ func Check(paths ...string) (Checked, error) {
 	return out, nil
 }
 
+// files counts the layers that somebody wrote: what settings mean is no file.
+func files(layers []Layer) (n int) {
+	for _, layer := range layers {
+		if layer.Level != LevelPreset {
+			n++
+		}
+	}
+	return n
+}
+
 // CheckLayers is Check for layers that belong together.
 func CheckLayers(layers ...Layer) Checked {
 	l := &loader{noTests: true}
 	set, diags := l.load(layers)
-	out := Checked{Files: len(layers), Diagnostics: diags}
+	out := Checked{Files: files(layers), Diagnostics: diags}
 	if set == nil {
 		return out
 	}
@@ -180,7 +190,7 @@ func Test(paths ...string) (Tested, error) {
 func TestLayers(layers ...Layer) Tested {
 	l := &loader{noTests: true}
 	set, diags := l.load(layers)
-	out := Tested{Files: len(layers), Diagnostics: diags}
+	out := Tested{Files: files(layers), Diagnostics: diags}
 	if set == nil {
 		return out
 	}
