@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type Host struct {
 	log     *slog.Logger
 	engine  *engine
 	metered *meteredStore
+	tap     atomic.Pointer[tap] // a recording of calls, nil most of the time
 
 	interpreter *engine // for what is not compiled yet when the host starts; under mu
 	starting    bool    // owned by run

@@ -60,6 +60,9 @@ func (i *instance) giveBack(stack []uint64, b []byte) {
 		panic(errBadPointer)
 	}
 	i.env.basis += len(b)
+	if i.env.tape != nil {
+		i.env.tape.given = slices.Clone(b)
+	}
 	stack[0] = uint64(addr)<<32 | uint64(uint32(len(b)))
 }
 

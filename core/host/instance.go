@@ -51,6 +51,7 @@ type instance struct {
 
 // callEnv is what imports answer from during one call.
 type callEnv struct {
+	tape    *tape // what imports answer, recorded or played back; nil = neither
 	now     int64 // Unix milliseconds
 	seed    uint64
 	blobs   Blobs
@@ -163,6 +164,14 @@ func (i *instance) freshEnv(blobs Blobs, seed uint64) callEnv {
 // guest could not be called or broke off; in the latter case the instance is
 // dead and the error a *trapError.
 func (i *instance) call(op abi.Op, handle uint32, in []byte, env callEnv) (out []byte, isErr bool, err error) {
+	if t := i.mod.host.tap.Load(); t != nil {
+		return i.recorded(t, op, handle, in, env)
+	}
+	return i.run(op, handle, in, env)
+}
+
+// run is call without a recording.
+func (i *instance) run(op abi.Op, handle uint32, in []byte, env callEnv) (out []byte, isErr bool, err error) {
 	if i.dead != nil {
 		return nil, false, i.dead
 	}

@@ -104,12 +104,19 @@ type LabEnv struct {
 	NowMS int64
 	Seed  uint64
 	Blobs map[int][]byte // content of body tokens, escaped
+
+	Replay  bool         // imports that need a capability give Answers, in order
+	Answers []HostAnswer // of a recorded call
 }
 
 // Call runs an operation. The output is the caller's. An error means that the
 // plugin could not be called or broke off; the instance is gone then.
 func (r *LabRun) Call(op abi.Op, handle uint32, in []byte, env LabEnv) (out []byte, isError bool, err error) {
-	out, isError, err = r.inst.call(op, handle, in, callEnv{now: env.NowMS, seed: env.Seed, blobs: labBlobs(env.Blobs)})
+	call := callEnv{now: env.NowMS, seed: env.Seed, blobs: labBlobs(env.Blobs)}
+	if env.Replay {
+		call.tape = &tape{answers: env.Answers, replay: true}
+	}
+	out, isError, err = r.inst.call(op, handle, in, call)
 	return bytes.Clone(out), isError, err
 }
 
