@@ -21,6 +21,9 @@ func readErrorRecord(out []byte) error {
 	if err != nil {
 		return err
 	}
+	if e.Message == "" {
+		e.Message = "it failed without saying why"
+	}
 	return e
 }
 

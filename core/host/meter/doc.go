@@ -21,6 +21,9 @@
 // also for jumps that lead forward. Those are told apart and cost nothing, for
 // they cannot make a loop.
 //
+// Tables may not grow beyond a million elements, of which the limit of memory
+// would not know.
+//
 // Rewriting is also the check of what a module may be made of: everything
 // WebAssembly 2.0 has, and no proposal beyond it. Types of operands are not
 // checked here; a compiler does so for the output, and the output is well typed

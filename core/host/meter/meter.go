@@ -2,7 +2,7 @@ package meter
 
 // Version goes up whenever the output for some input changes. Whoever keeps
 // outputs keys them by it.
-const Version = 2
+const Version = 3
 
 // Names through which a metered module and its host meet.
 const (
@@ -71,8 +71,11 @@ func (m *module) section(id byte) []byte {
 	case secElement, secStart:
 		return m.shifted(m.sections[id])
 	}
-	if !m.has(id) {
+	switch {
+	case !m.has(id):
 		return nil
+	case id == secTable:
+		return m.appendTables(nil)
 	}
 	return old
 }

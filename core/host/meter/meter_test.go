@@ -157,6 +157,7 @@ func TestRefused(t *testing.T) {
 		{"more than one memory", join(header, section(5, 2, 0, 1, 0, 1))},
 		{"more than one memory", code(0x41, 0, 0x28, 0x40, 0, 0, 0x1a)},
 		{"more than one memory", code(0x41, 1, 0x40, 1, 0x1a)},
+		{"tables of more than 1048576 elements", join(header, section(4, 2, 0x70, 0, 1, 0x70, 0, 0x80, 0x80, 0x40))},
 		{"relaxed vector", code(0xfd, 0x80, 2)},
 		{"extended constant", join(header, section(6, 1, 0x7f, 0, 0x41, 1, 0x41, 1, 0x6a, 0x0b))},
 		{"values of type", join(header, section(1, 1, 0x60, 1, 0x64, 0))},

@@ -43,6 +43,7 @@ type module struct {
 	funcs         []int // of each function, imported ones first: its type
 	importedFuncs int
 	tables        int
+	own           []table // tables that are not imported
 	memories      int
 	globals       int
 	elems         int
@@ -174,8 +175,8 @@ func (r *reader) refType() {
 	}
 }
 
-// limits reads the size of a table or memory.
-func (r *reader) limits() {
+// limits reads the size of a table or memory; most is 1<<32 where none is set.
+func (r *reader) limits() (least, most uint64) {
 	flags := r.byte()
 	switch {
 	case flags&2 != 0:
@@ -185,10 +186,11 @@ func (r *reader) limits() {
 	case flags > 1:
 		r.fail("it has limits of an unknown kind")
 	}
-	r.u32()
+	least, most = uint64(r.u32()), 1<<32
 	if flags&1 != 0 {
-		r.u32()
+		most = uint64(r.u32())
 	}
+	return least, most
 }
 
 func (m *module) readImports(r *reader) {
@@ -202,7 +204,9 @@ func (m *module) readImports(r *reader) {
 		case kindFunc:
 			m.funcs = append(m.funcs, m.typeIndex(r))
 		case kindTable:
-			m.readTable(r)
+			r.refType()
+			r.limits()
+			m.tables++
 		case kindMemory:
 			m.readMemory(r)
 		case kindGlobal:
@@ -240,15 +244,38 @@ func (m *module) readFunctions(r *reader) {
 
 func (m *module) readTables(r *reader) {
 	n := r.count()
+	total := uint64(0)
 	for i := 0; i < n && r.good(); i++ {
-		m.readTable(r)
+		t := table{kind: r.b[min(r.p, r.end-1)]}
+		r.refType()
+		t.least, t.most = r.limits()
+		if total += t.least; total > maxElements {
+			r.fail("it has tables of more than %d elements", maxElements)
+		}
+		m.own = append(m.own, t)
+		m.tables++
 	}
 }
 
-func (m *module) readTable(r *reader) {
-	r.refType()
-	r.limits()
-	m.tables++
+// table is one that the module has itself.
+type table struct {
+	kind        byte
+	least, most uint64
+}
+
+// maxElements is how much all tables may hold together, about: their growth is
+// not seen by whoever bounds the memory.
+const maxElements = 1 << 20
+
+// appendTables writes the section of tables, which may grow less far.
+func (m *module) appendTables(b []byte) []byte {
+	b = appendU32(b, uint32(len(m.own)))
+	for _, t := range m.own {
+		most := min(t.most, max(t.least, maxElements/uint64(len(m.own))))
+		b = append(b, t.kind, 1)
+		b = appendU32(appendU32(b, uint32(t.least)), uint32(most))
+	}
+	return b
 }
 
 func (m *module) readMemories(r *reader) {
