@@ -40,6 +40,7 @@ type File struct {
 
 	content    []byte
 	signatures []signature
+	sidecar    []byte
 	manifest   []byte
 }
 
@@ -62,7 +63,7 @@ func Open(name string, data, sidecar []byte) (*File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("its side-car signature: %w", err)
 		}
-		f.signatures = append(f.signatures, more...)
+		f.signatures, f.sidecar = append(f.signatures, more...), sidecar
 	}
 	return f, nil
 }

@@ -147,6 +147,10 @@ func (f *File) SignatureText() []byte {
 	return out
 }
 
+// SidecarText is the signatures that the file does not carry itself, nil for
+// none.
+func (f *File) SidecarText() []byte { return f.sidecar }
+
 // Signer is a minisign secret key.
 type Signer struct {
 	key minisign.PrivateKey
