@@ -66,6 +66,7 @@ func (s *Server) play(w http.ResponseWriter, hr *http.Request, r *Request, d dia
 		w.Header()[name] = values
 	}
 	switch {
+	case p.takeover():
 	case reply.Fault.Kind == FaultReset:
 		p.reset()
 	case reply.Fault.Kind == FaultStallHeaders:
