@@ -439,6 +439,10 @@ func (c *checker) rest() {
 	c.oneOf(join("logging", "level"), f.Logging.Level, "debug", "info", "warn", "error")
 	c.oneOf(join("logging", "format"), f.Logging.Format, "text", "json")
 	c.oneOf(join(join("logging", "requests"), "bodies"), f.Logging.Requests.Bodies, "none", "errors", "all")
+	c.oneOf(join(join("logging", "requests"), "stages"), f.Logging.Requests.Stages, "none", "errors", "all")
+	if f.Logging.Requests.MaxRows < 0 {
+		c.bad(join(join("logging", "requests"), "max_rows"), "want 0 or more")
+	}
 	if f.Telemetry.OTLP.Endpoint != "" {
 		c.bad(join(join("telemetry", "otlp"), "endpoint"), "this version does not export traces; leave it empty")
 	}

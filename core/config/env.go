@@ -43,6 +43,8 @@ var seeds = append(oauthSeeds(), []seed{
 	{name: Prefix + "STORAGE_KEY", path: "storage.encryption_key"},
 	{name: "LOG_LEVEL", path: "logging.level", convert: lower},
 	{name: "LOG_FORMAT", path: "logging.format", convert: lower},
+	{name: "LOG_FILE_PATH", path: "logging.requests.file"},
+	{name: "ENABLE_REQUEST_LOGS", path: "logging.requests.stages", convert: choice("none", "all")},
 	{name: "LOG_RETENTION_DAYS", path: "logging.requests.retention", convert: suffix("d")},
 	{name: "INPUT_SANITIZER_ENABLED", path: "guard.mode", convert: choice("off", "warn")},
 	{name: "INPUT_SANITIZER_MODE", path: "guard.mode", convert: lower},

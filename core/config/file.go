@@ -364,6 +364,7 @@ type Logging struct {
 	Level    string         `yaml:"level"`  // debug | info | warn | error
 	Format   string         `yaml:"format"` // text | json
 	Requests RequestLogging `yaml:"requests"`
+	Audit    AuditLogging   `yaml:"audit"`
 }
 
 // RequestLogging is what is kept of every request.
@@ -371,6 +372,20 @@ type RequestLogging struct {
 	Bodies    string        `yaml:"bodies"`    // none | errors | all
 	Retention time.Duration `yaml:"retention"` // age
 	MaxSize   Size          `yaml:"max_size"`  // bytes of all rows together
+	MaxRows   int64         `yaml:"max_rows"`  // 0 = no bound by number
+	// Stages keeps what requests looked like on their way, as files below
+	// captures/: none | errors | all.
+	Stages          string        `yaml:"stages"`
+	StagesRetention time.Duration `yaml:"stages_retention"`
+	StagesMaxSize   Size          `yaml:"stages_max_size"` // bytes of all files together
+	// File also gets one line per request; it is rotated at FileMaxSize. "" = none.
+	File        string `yaml:"file"`
+	FileMaxSize Size   `yaml:"file_max_size"`
+}
+
+// AuditLogging is about the audit log.
+type AuditLogging struct {
+	Retention time.Duration `yaml:"retention"` // age
 }
 
 // Telemetry is what others can read.

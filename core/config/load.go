@@ -191,7 +191,9 @@ func defaults() map[string]any {
 		"upstream": map[string]any{"socks5": true},
 		"logging": map[string]any{
 			"level": "info", "format": "text",
-			"requests": map[string]any{"bodies": "errors", "retention": "7d", "max_size": "1GiB"},
+			"requests": map[string]any{"bodies": "errors", "retention": "7d", "max_size": "1GiB", "stages": "none",
+				"stages_retention": "3d", "stages_max_size": "1GiB", "file_max_size": "10MiB"},
+			"audit": map[string]any{"retention": "180d"},
 		},
 		"telemetry": map[string]any{"prometheus": map[string]any{"enabled": true}},
 		"pricing":   map[string]any{"table": "list", "reasoning_mode": "once"},

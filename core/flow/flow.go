@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/omniroute/omniroute/core/account"
+	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/flow/canonicalize"
@@ -21,6 +22,7 @@ import (
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/core/upstream"
 )
 
@@ -38,6 +40,12 @@ type Deps struct {
 
 	// Renewer keeps credentials fresh; nil = none can be renewed.
 	Renewer execute.Renewer
+	// Traffic is told what goes on; nil = nobody asks.
+	Traffic *telemetry.Traffic
+	// Captures keeps the stages of requests that log rules name; nil = none.
+	Captures *capture.Store
+	// Audit records what budgets decide; nil = nobody does.
+	Audit *audit.Log
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -65,6 +73,9 @@ func New(d Deps) *Flow {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
+	if d.Traffic == nil {
+		d.Traffic = telemetry.NewTraffic(d.Now)
+	}
 	f := &Flow{deps: d, idle: make(chan struct{}, 1)}
 	f.ctx, f.stop = context.WithCancelCause(context.Background())
 	f.canonicalize = canonicalize.New()
@@ -72,7 +83,8 @@ func New(d Deps) *Flow {
 	f.execute = execute.New(execute.Deps{Upstream: d.Upstream, Pool: d.Pool, Health: d.Health, Ledger: d.Ledger,
 		Renewer: d.Renewer, Log: d.Log, Now: d.Now})
 	f.render = render.New()
-	f.settle = settle.New(settle.Deps{Ledger: d.Ledger, Health: d.Health, Metrics: d.Metrics, Log: d.Log, Now: d.Now})
+	f.settle = settle.New(settle.Deps{Ledger: d.Ledger, Health: d.Health, Metrics: d.Metrics, Log: d.Log, Now: d.Now,
+		Traffic: d.Traffic, Audit: d.Audit})
 	return f
 }
 
@@ -138,6 +150,8 @@ func (f *Flow) Begin(dialect, endpoint string) *Call {
 // When it returns, the client has its stream, or Sent holds the whole answer.
 func (f *Flow) Run(c *Call) {
 	defer f.end(c)
+	c.Phases.Start(telemetry.PhaseParse, c.Began)
+	c.Active = f.deps.Traffic.Begin(telemetry.Running{ID: c.ID, Began: c.Began, Endpoint: c.Endpoint, Model: c.Model, Stream: c.Stream})
 	f.guard(c, f.answer)
 	if !f.guard(c, f.render.Run) {
 		f.guard(c, f.render.Fail)
@@ -148,14 +162,26 @@ func (f *Flow) Run(c *Call) {
 // answer takes a call to its answer, or its error.
 func (f *Flow) answer(c *Call) {
 	if f.admit(c); c.Err == nil {
+		c.Phases.Start(telemetry.PhaseValidate, f.deps.Now())
 		f.canonicalize.Run(c)
 	}
 	if c.Err == nil {
+		c.Phases.Start(telemetry.PhasePolicy, f.deps.Now())
 		f.decide.Run(c)
+		f.capture(c)
 	}
 	if c.Err == nil {
 		f.execute.Run(c)
 	}
+}
+
+// capture begins to keep the stages of a call, if the log rules want them.
+func (f *Flow) capture(c *Call) {
+	if c.Key != nil && c.Key.NoLog || c.Log.CallLog == "counters" || c.Log.CallLog == "none" {
+		return
+	}
+	c.Stages = f.deps.Captures.Begin(capture.Meta{ID: c.ID, Source: c.Dialect, Model: c.Model}, capture.Mode(c.Log.Stages))
+	c.Stages.Request(capture.Client, c.Path, call.Captured(c.Header), c.Body)
 }
 
 // Admit asks only who may talk to the gateway, for surfaces that need no model.
@@ -204,6 +230,8 @@ func (f *Flow) guard(c *Call, stage func(*Call)) (ok bool) {
 func (f *Flow) end(c *Call) {
 	c.Cancel(nil)
 	c.Plugins.Release()
+	c.Active.End()
+	c.Reservation.Release() // settle did, unless it panicked
 	if c.Idempotent != nil {
 		c.Idempotent(nil) // settle did, unless it panicked
 	}

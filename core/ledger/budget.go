@@ -21,6 +21,10 @@ type Claim struct {
 	// reservation is noted.
 	Limit    int64
 	Estimate int64
+	// Hard asks for running requests to be cut when they pass Ceiling; see
+	// Reservation.Over.
+	Hard    bool
+	Ceiling int64
 	// Rule names the policy rule, for the denial.
 	Rule string
 }
@@ -50,6 +54,7 @@ type Reservation struct {
 	id     string // its own: clients may give two requests the same id
 	what   string // id of the request
 	holds  []hold
+	hard   []Claim // with a ceiling
 	until  time.Time
 	over   atomic.Bool
 	kept   bool // in the store; the writer's
@@ -110,6 +115,9 @@ func (l *Ledger) Reserve(requestID string, claims []Claim) (*Reservation, *Denia
 		}
 		s.reserved[h.Key] += h.Amount
 		r.holds = append(r.holds, h)
+		if c.Hard {
+			r.hard = append(r.hard, *c)
+		}
 	}
 	unlock()
 	l.keep(r)
@@ -202,6 +210,23 @@ func (l *Ledger) expire(now time.Time) {
 	for _, r := range over {
 		r.Release()
 	}
+}
+
+// Over returns the first claim whose ceiling a running request passes: what is
+// spent, what others have reserved and what it has used itself so far. Safe on
+// nil.
+func (r *Reservation) Over(used func(Unit) int64) (Denial, bool) {
+	if r == nil {
+		return Denial{}, false
+	}
+	for i := range r.hard {
+		c := &r.hard[i]
+		st := r.ledger.Standing(c.Scope, c.Unit, c.Window)
+		if st.Spent+st.Reserved-c.Estimate+used(c.Unit) > c.Ceiling {
+			return Denial{Claim: *c, Standing: st}, true
+		}
+	}
+	return Denial{}, false
 }
 
 // reservationRecord is the stored form.

@@ -182,7 +182,7 @@ func namedSecret(text string, i int) (start, end int) {
 		return 0, 0
 	}
 	least := 1
-	if rest[0] == ':' {
+	if rest[0] == ':' && !(quoted > stop && len(name) > len("code") && quotedValue(rest[1:])) { // "key" and "code" have other uses
 		least = leastNamed
 	}
 	value := strings.TrimLeft(rest[1:], ` \"'[{`)
@@ -195,6 +195,13 @@ func namedSecret(text string, i int) (start, end int) {
 		return 0, 0 // what follows is found as a pattern
 	}
 	return start, end
+}
+
+// quotedValue reports whether a text goes on with a quoted string, as the member
+// of a JSON object does.
+func quotedValue(text string) bool {
+	text = strings.TrimLeft(text, " \\")
+	return text != "" && text[0] == '"'
 }
 
 func hasPrefix(s, prefix string, fold bool) bool {

@@ -48,6 +48,20 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// Members of JSON hide even short values; prose with a colon stays readable.
+func TestRedactMembers(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"password":"hunter2","n":1}`:             `{"password":"[redacted]","n":1}`,
+		`{"api_key": "x", "model": "m"}`:           `{"api_key": "[redacted]", "model": "m"}`,
+		`{"a":"{\"access_token\":\"abc\"}"}`:       `{"a":"{\"access_token\":\"[redacted]\"}"}`,
+		`the secret: it is not`:                    `the secret: it is not`,
+		`{"max_tokens":100,"total_tokens": 5}`:     `{"max_tokens":100,"total_tokens": 5}`,
+		`{"usage":{"prompt_tokens":3},"key":null}`: `{"usage":{"prompt_tokens":3},"key":null}`,
+	} {
+		require.Equal(t, want, Redact(in))
+	}
+}
+
 func TestSensitiveName(t *testing.T) {
 	for _, n := range []string{
 		"Authorization", "proxy-authorization", "x-api-key", "X-Goog-Api-Key", "api_key", "apiKey", "OPENAI_API_KEY",

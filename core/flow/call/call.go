@@ -14,6 +14,7 @@ import (
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
 )
@@ -59,6 +60,12 @@ type Call struct {
 	Guard    *policy.Guard                       // what the input guard found; nil = nobody asked it
 	HasInput bool                                // the body carries a conversation
 	Hub      func(context.Context) (*Hub, error) // the hub document, made at the first call
+
+	// What is measured and kept on the way.
+
+	Phases telemetry.Phases
+	Active *telemetry.Active // among the requests that run
+	Stages *capture.Recorder // nil = the stages are not kept
 
 	// Filled by decide.
 

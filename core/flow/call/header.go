@@ -3,6 +3,7 @@ package call
 import (
 	"strings"
 
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
@@ -18,6 +19,15 @@ func (h Header) Get(name string) string {
 		}
 	}
 	return ""
+}
+
+// Captured is header fields as they are kept with the stages of a request.
+func Captured(h []abi.Header) []capture.Header {
+	out := make([]capture.Header, len(h))
+	for i, f := range h {
+		out[i] = capture.Header{Name: f.Name, Value: f.Value}
+	}
+	return out
 }
 
 // Map returns the fields by lower-case name; of repeated ones the first.

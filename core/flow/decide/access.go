@@ -1,10 +1,12 @@
 package decide
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/omniroute/omniroute/core/account"
+	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
@@ -155,7 +157,7 @@ func (s *Stage) gate(c *call.Call) {
 	v := set.Gate(env, c.Trace)
 	c.Req.Tags = append(c.Req.Tags, v.Tags...)
 	c.Warnings = append(c.Warnings, v.Warnings...)
-	c.Log = logging(set.Log(env, c.Trace), c.Snapshot.Config.File.Logging.Requests.Bodies)
+	c.Log = logging(set.Log(env, c.Trace), &c.Snapshot.Config.File.Logging.Requests)
 	c.Keep = c.Keep || c.Log.Bodies == "all"
 	if !v.Allowed {
 		e := denied(v, fault.Denied)
@@ -166,12 +168,14 @@ func (s *Stage) gate(c *call.Call) {
 	s.keyLimits(c)
 }
 
-// logging fills in the configured wish where no rule but the preset's own
-// default spoke of bodies.
-func logging(v policy.LogVerdict, configured string) policy.LogVerdict {
-	if configured != "" && (v.Rule == "" || v.Rule == "default") {
-		v.Bodies = configured
+// logging fills in the configured wishes where no rule but the preset's own
+// default spoke.
+func logging(v policy.LogVerdict, configured *config.RequestLogging) policy.LogVerdict {
+	if v.Rule != "" && v.Rule != "default" {
+		return v
 	}
+	v.Bodies = cmp.Or(configured.Bodies, v.Bodies)
+	v.Stages = cmp.Or(configured.Stages, v.Stages)
 	return v
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/core/telemetry"
 )
 
 // maxRoutes is how often rules may send a request to another model.
@@ -43,6 +44,8 @@ func (s *Stage) route(c *call.Call) {
 // resolve looks the name up in the catalogue. A name that nobody knows is not yet
 // the end: a rewrite rule may put another in its place.
 func (s *Stage) resolve(c *call.Call) error {
+	c.Phases.Start(telemetry.PhaseResolve, s.Now())
+	defer func() { c.Phases.Start(telemetry.PhasePolicy, s.Now()) }()
 	name := c.Route
 	if c.Provider != "" && c.Route == c.Model && !strings.HasPrefix(name, c.Provider+"/") {
 		name = c.Provider + "/" + name
@@ -123,6 +126,9 @@ func (s *Stage) reserve(c *call.Call) {
 		}
 		claim := ledger.Claim{Scope: b.Scope, Unit: ledger.Unit(b.Unit), Window: window, Limit: -1,
 			Estimate: amount(b.Unit, b.Est), Rule: b.Rule}
+		if b.Hard {
+			claim.Hard, claim.Ceiling = true, amount(b.Unit, b.Limit)
+		}
 		if b.Action == "deny" && b.Spent+b.Reserved+b.Est <= b.Limit { // else the rule allows more than its limit
 			claim.Limit = amount(b.Unit, b.Limit)
 		}

@@ -9,6 +9,9 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/host"
+	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
+	"github.com/omniroute/omniroute/core/upstream"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
 
@@ -34,6 +37,7 @@ func (a *attempt) answered() *fault.Error {
 	if err != nil {
 		return a.broken(err)
 	}
+	a.c.Stages.Response(capture.Provider, a.resp.Status, call.Captured(a.resp.Header), body)
 	if looksLikeEvents(body) {
 		return a.refold(body)
 	}
@@ -126,6 +130,7 @@ func (a *attempt) whole(body []byte) *fault.Error {
 // deliver makes out the answer of the call and ends the attempt.
 func (a *attempt) deliver(out []byte) {
 	a.first = a.l.s.Now()
+	a.phase(telemetry.PhaseStream)
 	a.served()
 	a.c.Answer = &call.Answer{Status: 200, Body: out}
 	if !a.usage.Known && !a.verbatim(a.answerDialect()) {
@@ -284,6 +289,7 @@ func (a *attempt) fold(next func() ([]abi.Frame, error)) ([]byte, *fault.Error) 
 	}
 	for {
 		frames, err := next()
+		a.captured(frames)
 		rest = rest[:0]
 		if err == nil {
 			err = chain.decode(a.c.Ctx, frames, keep)
@@ -325,6 +331,16 @@ func (a *attempt) folded(chain *chain, w *watch) ([]byte, *fault.Error) {
 		return nil, a.empty()
 	}
 	return body, nil
+}
+
+// captured keeps frames of the provider in the stage log.
+func (a *attempt) captured(frames []abi.Frame) {
+	if a.c.Stages == nil {
+		return
+	}
+	for i := range frames {
+		a.c.Stages.Chunk(capture.Provider, upstream.AppendFrame(nil, frames[i]))
+	}
 }
 
 func discard(abi.Frame) error { return nil }

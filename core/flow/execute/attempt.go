@@ -12,6 +12,8 @@ import (
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/core/upstream"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/hub"
@@ -50,6 +52,7 @@ type attempt struct {
 
 // run makes the attempt. Nil means that the call has its answer, or its error.
 func (a *attempt) run() *fault.Error {
+	a.phase(telemetry.PhaseQueue)
 	if err := a.limits(); err != nil {
 		return err
 	}
@@ -57,6 +60,9 @@ func (a *attempt) run() *fault.Error {
 	if a.executor, ok = a.c.Plugins.Executor(a.t.Provider.Executor); !ok {
 		return fault.Newf(fault.PluginTrap, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.t.Provider.Executor)
 	}
+	a.phase(telemetry.PhaseTranslate)
+	a.c.Stages.Translated(a.t.Dialect)
+	a.c.Active.At(a.t.Upstream, a.t.Provider.ID, a.lease.Account().Name)
 	if a.l.request == nil {
 		made, err := a.l.s.prepare(a.c, a.t)
 		if err != nil {
@@ -87,9 +93,11 @@ func (a *attempt) exchange(round int) *fault.Error {
 	if a.plan = planned.Send; a.plan == nil {
 		return fault.New(fault.PluginTrap, "The executor neither planned nor answered the request")
 	}
+	a.phase(telemetry.PhaseConnect)
 	if err := a.send(); err != nil {
 		return err
 	}
+	a.phase(telemetry.PhaseTTFT)
 	a.status = a.resp.Status
 	a.learn()
 	if a.resp.Status >= 300 {
@@ -164,6 +172,7 @@ func forwarded(h call.Header) []abi.Header {
 // refused judges an answer with an error status.
 func (a *attempt) refused(round int) *fault.Error {
 	body, _ := a.resp.ReadPrefix(maxErrorBody)
+	a.c.Stages.Response(capture.Provider, a.resp.Status, call.Captured(a.resp.Header), body)
 	_ = a.resp.Close()
 	v, err := a.executor.Result(a.c.Ctx, host.ResultInput{
 		Profile: a.c.Snapshot.Profile(a.t.Provider.ID), Endpoint: call.EndpointChat, Model: a.t.Upstream, Stream: a.c.Stream,
@@ -425,6 +434,9 @@ func (a *attempt) served() {
 		a.l.s.Health.Combos.Served(combo.Name, a.t.Position, a.t.ID)
 	}
 }
+
+// phase begins a phase of the call.
+func (a *attempt) phase(p telemetry.Phase) { a.c.Phases.Start(p, a.l.s.Now()) }
 
 func (a *attempt) elapsed() time.Duration { return a.l.s.Now().Sub(a.began) }
 

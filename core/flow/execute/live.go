@@ -5,8 +5,11 @@ import (
 
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/telemetry"
 	"github.com/omniroute/omniroute/core/upstream"
 	"github.com/omniroute/omniroute/sdk/abi"
+	"github.com/omniroute/omniroute/sdk/hub"
 )
 
 // maxHead bounds the head that is held back before the first content.
@@ -30,6 +33,7 @@ type live struct {
 	chunk []byte // a chat client's chunk with the finish reason
 	told  bool   // a chat client has its usage chunk
 
+	pulls  int         // since the stream began
 	head   []abi.Frame // held back until the commit point
 	ended  bool        // upstream is done
 	closed bool
@@ -98,6 +102,7 @@ func (l *live) begin() {
 		a.resp.MarkEvent()
 	}
 	a.first = a.l.s.Now()
+	a.phase(telemetry.PhaseStream)
 	a.c.FirstAt = a.first
 	a.lease.Succeed()
 	a.served()
@@ -125,16 +130,49 @@ func (l *live) Next() ([]abi.Frame, error) {
 			l.drop(abi.EndUpstreamError)
 			return l.out, l.failed(l.a.broken(err))
 		}
+		if over := l.overspent(); over != nil {
+			return l.out, over
+		}
 		if len(l.out) > 0 {
 			return l.out, nil
 		}
 	}
 }
 
+// weighEvery is after how many pulls a stream is held against hard budgets.
+const weighEvery = 16
+
+// overspent ends a stream that passes a hard budget. It is not the provider's
+// fault, so nobody is blamed.
+func (l *live) overspent() *fault.Error {
+	if l.pulls++; l.pulls%weighEvery != 0 || l.ended {
+		return nil
+	}
+	a := l.a
+	d, over := a.c.Reservation.Over(func(u ledger.Unit) int64 {
+		used := a.c.Estimate(l.watch.chars)
+		if u == ledger.Tokens {
+			return used.Sum()
+		}
+		return int64(max(ledger.Cost(used, a.t.Model.Price, ledger.CostOptions{}), 0))
+	})
+	if !over {
+		return nil
+	}
+	e := fault.Newf(fault.BudgetExceeded, "The answer was cut off: it would use more than the budget of %s (rule %s) allows", d.Claim.Scope, d.Claim.Rule)
+	l.drop(abi.EndClientGone)
+	a.read(l.watch)
+	a.finish, a.c.Finish = hub.FinishLength, hub.FinishLength
+	l.closed = true
+	a.abort(e)
+	return e
+}
+
 // pull takes what one read brought through the chain into out.
 func (l *live) pull() error {
 	l.out, l.arena = l.out[:0], l.arena[:0]
 	frames, err := l.in.Next()
+	l.a.captured(frames)
 	if err != nil && err != io.EOF {
 		return err
 	}

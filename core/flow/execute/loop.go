@@ -9,6 +9,7 @@ import (
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
 	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/core/telemetry"
 )
 
 // Hard caps of one request, whatever the rules say.
@@ -138,6 +139,7 @@ func (v *visit) run() {
 	}()
 	for {
 		l.env(v.t)
+		l.c.Phases.Start(telemetry.PhaseSelect, l.s.Now())
 		lease, none := v.pick()
 		if none != nil {
 			if !v.exhausted(none) {

@@ -11,6 +11,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/host"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 )
 
 // extension is the member in which the hub form carries what the chat shape
@@ -151,6 +152,7 @@ func (r *request) overHub(c *call.Call, t *call.Target, shape *shape) *fault.Err
 	if ferr != nil {
 		return ferr
 	}
+	c.Stages.Request(capture.Hub, "", nil, inflated(c, body))
 	if ferr = r.from(c, t, "hub", body); ferr != nil {
 		return ferr
 	}

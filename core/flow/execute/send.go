@@ -9,9 +9,11 @@ import (
 
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
+	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/policy"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/core/upstream"
 )
 
@@ -49,6 +51,7 @@ func (a *attempt) send() *fault.Error {
 		if closed != nil {
 			return closed
 		}
+		a.c.Stages.Request(capture.Target, u, call.Captured(req.Header), body)
 		resp, err := a.l.s.Upstream.Do(a.c.Ctx, &req)
 		if err != nil {
 			if a.c.Ctx.Err() != nil {

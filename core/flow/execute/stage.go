@@ -8,6 +8,7 @@ import (
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
 	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/core/upstream"
 )
 
@@ -42,10 +43,24 @@ func (s *Stage) Run(c *call.Call) {
 		c.Fail(err)
 		return
 	}
+	c.Stages.Request(capture.Source, "", nil, inflated(c, c.Source))
 	if c.Endpoint == call.EndpointCountTokens {
 		s.count(c)
 		return
 	}
 	l := &loop{s: s, c: c}
 	l.run()
+}
+
+// inflated is a skeleton with its long strings put back, for the stage log; nil
+// when nothing is kept.
+func inflated(c *call.Call, skeleton []byte) []byte {
+	if c.Stages == nil || c.Doc == nil || c.Doc.Blobs() == 0 {
+		return skeleton
+	}
+	body, err := c.Doc.Inflate(nil, skeleton, 0)
+	if err != nil {
+		return skeleton // what there is says more than nothing
+	}
+	return body
 }

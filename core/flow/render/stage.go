@@ -11,6 +11,7 @@ import (
 	"github.com/omniroute/omniroute/core/doc"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow/call"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/core/upstream"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
@@ -59,6 +60,7 @@ func (s *Stage) whole(c *call.Call) {
 	}
 	body := buffered(c.Dialect, a.Body, margin(c))
 	c.Sent = call.Reply{Status: status, Header: s.header(c, "application/json"), Body: body}
+	c.Stages.Response(capture.Answer, status, nil, body)
 	if c.Keep {
 		c.Kept = body
 	}
@@ -122,6 +124,7 @@ func (s *Stage) Fail(c *call.Call) {
 		Header: append(s.header(c, "application/json"), errorHeader(c.Err)...),
 		Body:   AppendError(nil, c.Dialect, c.Err, c.ID),
 	}
+	c.Stages.Response(capture.Answer, c.Sent.Status, nil, c.Sent.Body)
 }
 
 // header returns the fields of an answer.
@@ -373,6 +376,7 @@ func (w *writer) flush() error {
 	if w.c.Keep && len(w.c.Kept) < maxKept {
 		w.c.Kept = append(w.c.Kept, w.out...)
 	}
+	w.c.Stages.Chunk(capture.Answer, w.out)
 	_, err := w.c.Client.Write(w.out)
 	w.out = w.out[:0]
 	if err != nil {

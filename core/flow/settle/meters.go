@@ -2,6 +2,7 @@ package settle
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/ledger"
@@ -10,8 +11,8 @@ import (
 
 // meters are the metrics of requests.
 type meters struct {
-	requests, tokens, cost, fallbacks *telemetry.Counter
-	duration, ttft                    *telemetry.Histogram
+	requests, tokens, cost, fallbacks, unpriced, budgets *telemetry.Counter
+	duration, ttft, phase                                *telemetry.Histogram
 }
 
 func newMeters(m *telemetry.Metrics) meters {
@@ -20,6 +21,9 @@ func newMeters(m *telemetry.Metrics) meters {
 		tokens:    m.Counter("omniroute_tokens_total", "Tokens used, by kind.", "provider", "kind"),
 		cost:      m.Counter("omniroute_cost_usd_total", "Cost by list price.", "provider"),
 		fallbacks: m.Counter("omniroute_fallbacks_total", "Attempts beyond the first.", "provider"),
+		unpriced:  m.Counter("omniroute_unpriced_requests_total", "Requests whose price nobody knows: their cost is not counted.", "provider", "model"),
+		budgets:   m.Counter("omniroute_budget_decisions_total", "Requests that a budget rule warned about or refused.", "rule", "action"),
+		phase:     m.Histogram("omniroute_phase_seconds", "Time requests spend in a phase.", nil, "phase"),
 		duration:  m.Histogram("omniroute_request_seconds", "Duration of requests.", nil, "endpoint", "provider"),
 		ttft:      m.Histogram("omniroute_first_content_seconds", "Time to the first content.", nil, "endpoint", "provider"),
 	}
@@ -37,10 +41,17 @@ func (m meters) observe(c *call.Call, e *ledger.Entry) {
 	if e.Usage.Completion > 0 {
 		m.tokens.Add(float64(e.Usage.Completion), e.Provider, "output")
 	}
+	if e.Cost == ledger.Unknown {
+		m.unpriced.Add(1, e.Provider, e.Target)
+	}
 	if e.Cost > 0 {
 		m.cost.Add(e.Cost.USD(), e.Provider)
 	}
 	if n := len(e.Attempts); n > 1 {
 		m.fallbacks.Add(float64(n-1), e.Provider)
 	}
+}
+
+func (m meters) phases(p *telemetry.Phases) {
+	p.Each(func(phase telemetry.Phase, took time.Duration) { m.phase.Observe(took.Seconds(), phase.String()) })
 }

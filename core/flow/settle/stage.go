@@ -1,12 +1,14 @@
 package settle
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"time"
 
 	json "github.com/goccy/go-json"
 
+	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/catalog"
 	"github.com/omniroute/omniroute/core/flow/call"
 	"github.com/omniroute/omniroute/core/health"
@@ -23,12 +25,15 @@ type Deps struct {
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
 	Now     func() time.Time
+	Traffic *telemetry.Traffic
+	Audit   *audit.Log // nil = none
 }
 
 // Stage settles.
 type Stage struct {
 	Deps
-	meters meters
+	meters  meters
+	budgets notices
 }
 
 // New returns the stage.
@@ -40,25 +45,50 @@ func (s *Stage) Run(c *call.Call) {
 		return
 	}
 	c.Settled = true
+	c.Phases.Start(telemetry.PhaseFinalize, s.Now())
 	e := s.entry(c)
 	s.price(c, e)
 	s.keep(c, e)
 	s.store(c)
 	s.release(c)
-	if c.Log.CallLog == "none" {
-		c.Reservation.Release()
-	} else {
-		s.Ledger.Settle(e, c.Reservation)
-	}
+	s.Ledger.Settle(e, c.Reservation)
 	s.meters.observe(c, e)
+	s.budgets.look(s, c)
 	s.line(c, e)
+	s.show(c, e)
+	if c.Err != nil {
+		c.Stages.Fail(c.Err.Error(), c.Body)
+	}
+	c.Stages.End(c.Err != nil)
+	now := s.Now()
+	c.Phases.End(now)
+	s.Traffic.Add(&c.Phases, now)
+	s.meters.phases(&c.Phases)
+}
+
+// show tells what came of a call to whoever watches the traffic.
+func (s *Stage) show(c *call.Call, e *ledger.Entry) {
+	account := ""
+	if c.Served != nil {
+		account = c.Served.Account.ID
+	}
+	if !quiet(c) {
+		s.Traffic.Session(e.Session, account)
+	}
+	s.Traffic.Line(telemetry.Line{Time: s.Now(), Model: cmp.Or(e.Upstream, e.Model), Provider: e.Provider, Account: e.AccountName,
+		In: e.Usage.Prompt, Out: e.Usage.Completion, Status: telemetry.Outcome(e.Status)})
+}
+
+// quiet reports a call of which only counters are kept.
+func quiet(c *call.Call) bool {
+	return c.Log.CallLog == "counters" || c.Key != nil && c.Key.NoLog
 }
 
 // entry is the row of the request log.
 func (s *Stage) entry(c *call.Call) *ledger.Entry {
 	now := s.Now()
 	e := &ledger.Entry{
-		ID: c.ID, Time: c.Began, Endpoint: c.Endpoint, Path: c.Path, IP: c.IP.String(), Format: c.Dialect,
+		ID: c.ID, Time: c.Began, Endpoint: c.Endpoint, Method: c.Method, Path: c.Path, Bypass: c.Bypass, IP: c.IP.String(), Format: c.Dialect,
 		Stream: c.Stream, Model: c.Model, Status: 200, Finish: c.Finish, LatencyMS: now.Sub(c.Began).Milliseconds(),
 		Attempts: c.Attempts, Degraded: c.Degraded, Trimmed: c.Trimmed, Cached: c.CacheHit,
 	}
@@ -123,8 +153,12 @@ func scopes(c *call.Call, e *ledger.Entry) []string {
 
 // keep adds bodies and the Trace to the row, as far as the log rules allow.
 func (s *Stage) keep(c *call.Call, e *ledger.Entry) {
-	if c.Log.CallLog == "counters" || c.Key != nil && c.Key.NoLog {
-		e.Error, e.User, e.Session = "", "", ""
+	e.Unlisted = c.Log.CallLog == "none"
+	if e.Unlisted {
+		return
+	}
+	if quiet(c) {
+		e.Error, e.User, e.Session, e.IP, e.Client, e.Tags = "", "", "", "", "", nil
 		for i := range e.Attempts {
 			e.Attempts[i].Error = ""
 		}
@@ -321,7 +355,10 @@ func (s *Stage) line(c *call.Call, e *ledger.Entry) {
 		attrs = append(attrs, slog.Int("attempts", len(e.Attempts)))
 	}
 	if c.Err != nil {
-		attrs = append(attrs, slog.String("code", e.Code), slog.String("error", c.Err.Error()))
+		attrs = append(attrs, slog.String("code", e.Code))
+		if !quiet(c) { // what a provider says may quote the request
+			attrs = append(attrs, slog.String("error", c.Err.Error()))
+		}
 	}
 	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }
