@@ -55,6 +55,8 @@ var doors = map[string][]string{
 	"github.com/expr-lang/expr":        {"core/policy"},
 	"github.com/gofiber/fiber/v2":      {"core/flow/accept", "core/admin", "core/boot"},
 	"github.com/knadh/koanf/v2":        {"core/config"},
+	"oras.land/oras-go/v2":             {"core/host/registry"},
+	"aead.dev/minisign":                {"core/host/pack"},
 	"github.com/spf13/cobra":           {"core/cmd/omniroute"},
 	"github.com/tiktoken-go/tokenizer": {"core/flow", "core/host", "core/doc"},
 }
@@ -131,6 +133,8 @@ func forbiddenInCore(from, imp string) string {
 		return "core shares only sdk/abi, sdk/hub and its model table with plugins, and runs their cases"
 	case within(imp, "plugins") && imp != "plugins/bundle":
 		return "core knows plugins only as WebAssembly"
+	case within(imp, "core/host/registry") && own != "cmd" && from != imp:
+		return "commands fetch plugins; the gateway downloads nothing"
 	case ours == "":
 		return ""
 	case slices.Contains(tests, ours) && !(own == "cmd" && ours != "archtest" && ours != "e2e"):

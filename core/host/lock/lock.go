@@ -22,6 +22,33 @@ const schema = 1
 type File struct {
 	Schema  int     `yaml:"schema"`
 	Plugins []Entry `yaml:"plugins"`
+	Indexes []Index `yaml:"indexes,omitempty"`
+}
+
+// Index is what was last seen of an index of plugins.
+type Index struct {
+	Name   string   `yaml:"name"`
+	Serial int64    `yaml:"serial"`              // may not go down
+	Keys   []string `yaml:"keys,omitempty,flow"` // public keys it announced itself, signed by one known before
+}
+
+// Index returns what is known of an index, nil if nothing.
+func (f *File) Index(name string) *Index {
+	for k := range f.Indexes {
+		if f.Indexes[k].Name == name {
+			return &f.Indexes[k]
+		}
+	}
+	return nil
+}
+
+// PutIndex notes what was seen of an index.
+func (f *File) PutIndex(x Index) {
+	if have := f.Index(x.Name); have != nil {
+		*have = x
+		return
+	}
+	f.Indexes = append(f.Indexes, x)
 }
 
 // Entry is what was agreed on for one plugin.
@@ -89,7 +116,7 @@ func Read(path string) (*File, error) {
 
 // Parse reads the content of a lock file into f.
 func Parse(raw []byte, f *File) error {
-	f.Schema, f.Plugins = schema, nil
+	f.Schema, f.Plugins, f.Indexes = schema, nil, nil
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	if err := dec.Decode(f); err != nil && len(bytes.TrimSpace(raw)) > 0 {
