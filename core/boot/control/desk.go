@@ -45,6 +45,7 @@ type Desk interface {
 	// Requests reads a page of the request log.
 	Requests(ctx context.Context, f ledger.Filter) (ledger.Page, error)
 	Maintenance
+	Recording
 
 	// Request reads one request with its trace.
 	Request(ctx context.Context, id string) (Request, error)

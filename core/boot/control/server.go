@@ -126,6 +126,8 @@ func Handler(desk Desk) http.Handler {
 		return desk.Candidates(r.Context(), q)
 	})
 	maintenance(mux, desk)
+	recording(mux, desk)
+	pluginRoutes(mux, desk)
 	return mux
 }
 

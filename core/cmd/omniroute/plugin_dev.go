@@ -20,7 +20,7 @@ import (
 
 // pluginDevVerbs are the verbs for people who write plugins.
 func (a *app) pluginDevVerbs() []*cobra.Command {
-	return []*cobra.Command{a.pluginNew(), a.pluginBuild(), a.pluginTest(), a.pluginConform(), a.pluginBench()}
+	return []*cobra.Command{a.pluginNew(), a.pluginBuild(), a.pluginTest(), a.pluginConform(), a.pluginBench(), a.pluginRecord(), a.pluginReplay()}
 }
 
 func (a *app) pluginNew() *cobra.Command {

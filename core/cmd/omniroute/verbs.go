@@ -12,6 +12,7 @@ func (a *app) verbs() []*cobra.Command {
 		a.translateVerb(),
 		a.policyVerb(),
 		a.pluginVerb(),
+		a.devVerb(),
 		a.adminVerb(),
 		a.requestsVerb(),
 		a.explainVerb(),
