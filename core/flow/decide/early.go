@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strconv"
+	"time"
 
 	json "github.com/goccy/go-json"
 
@@ -33,6 +34,10 @@ func (s *Stage) idempotency(c *call.Call) {
 	switch {
 	case errors.Is(err, health.ErrBodyMismatch):
 		c.Fail(fault.Wrap(fault.IdempotencyConflict, err))
+	case errors.Is(err, health.ErrWait):
+		e := fault.Wrap(fault.IdempotencyConflict, err, "The first request with this idempotency key is still running")
+		e.RetryAfter, e.Retryable = 10*time.Second, true
+		c.Fail(e)
 	case err != nil:
 		c.Fail(err)
 	case stored != nil:

@@ -71,9 +71,7 @@ func (a *attempt) run() *fault.Error {
 		a.l.request = made
 	}
 	a.request = a.l.request
-	if r := a.l.s.Renewer; r != nil && r.Due(a.lease) {
-		a.ahead(r)
-	}
+	a.freshen()
 	return a.exchange(0)
 }
 
@@ -240,6 +238,12 @@ func (a *attempt) pluginFault(err error) *fault.Error {
 	return a.blamed(fault.From(err))
 }
 
+// Requests with this tag have nobody waiting before a screen.
+const (
+	tagBatch  = "batch"
+	batchWait = 2 * time.Minute // for a limiter
+)
+
 // limits takes a place in every limiter that a rule puts before the account.
 func (a *attempt) limits() *fault.Error {
 	list := a.c.Snapshot.Policy.Limits(&a.c.Env.AccountEnv, a.c.Trace)
@@ -251,6 +255,9 @@ func (a *attempt) limits() *fault.Error {
 			Gap: millis(max(l.GapMS, 0)), MaxWait: millis(max(l.MaxWaitMS, 0))}
 		if limit.MaxWait == 0 {
 			limit.MaxWait = millis(a.t.Profile.MaxWaitMS)
+			if slices.Contains(a.c.Req.Tags, tagBatch) {
+				limit.MaxWait = batchWait
+			}
 		}
 		release, err := a.l.s.Health.Limits.Acquire(a.c.Ctx, l.Scope, limit, int64(a.c.Req.TokensIn))
 		if err != nil {

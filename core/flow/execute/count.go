@@ -87,6 +87,7 @@ func (s *Stage) counted(c *call.Call) (n int64, header []abi.Header) {
 	if failure != nil {
 		return 0, nil
 	}
+	lease.Succeed()
 	c.Degraded = a.request.degraded
 	return n, []abi.Header{{Name: "x-omniroute-target", Value: t.ID}}
 }
@@ -108,6 +109,7 @@ func (a *attempt) count(member string) (int64, *fault.Error) {
 	if err != nil {
 		return 0, err
 	}
+	a.freshen()
 	in := a.planInput(0)
 	in.Endpoint = call.EndpointCountTokens
 	planned, perr := a.executor.Plan(a.c.Ctx, in)

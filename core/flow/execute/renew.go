@@ -22,9 +22,13 @@ type Renewer interface {
 // still serves.
 const aheadTime = 10 * time.Second
 
-// ahead renews a credential whose end is near. If that fails, the old one is used
-// as long as it serves.
-func (a *attempt) ahead(r Renewer) {
+// freshen renews a credential whose end is near. If that fails, the old one is
+// used as long as it serves.
+func (a *attempt) freshen() {
+	r := a.l.s.Renewer
+	if r == nil || !r.Due(a.lease) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(a.c.Ctx, aheadTime)
 	defer cancel()
 	_ = r.Renew(ctx, a.lease, false) // logged, and noted in the account
