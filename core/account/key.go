@@ -5,8 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/omniroute/omniroute/core/fault"
 )
 
 // Key is a client key without its secret. A *Key is shared and must not be
@@ -22,9 +27,13 @@ type Key struct {
 	Models    []string          `json:"models,omitempty"`    // globs; empty = all
 	Providers []string          `json:"providers,omitempty"` // globs; empty = all
 	Accounts  []string          `json:"accounts,omitempty"`  // account ids; empty = all
-	Limits    Limits            `json:"limits"`
-	Enabled   bool              `json:"enabled"`
-	NoLog     bool              `json:"no_log,omitempty"`
+	// IPs are the addresses and prefixes it may be used from; empty = anywhere.
+	IPs []string `json:"ips,omitempty"`
+	// Schedule says when it may be used; nil = always.
+	Schedule *Schedule `json:"schedule,omitempty"`
+	Limits   Limits    `json:"limits"`
+	Enabled  bool      `json:"enabled"`
+	NoLog    bool      `json:"no_log,omitempty"`
 	// Verbatim: answers are not sanitized for its requests.
 	Verbatim  bool      `json:"verbatim,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
@@ -33,6 +42,82 @@ type Key struct {
 	Rev       int64     `json:"rev"`
 	// FromFile keys are declared in omniroute.yaml and are read-only.
 	FromFile bool `json:"from_file,omitempty"`
+}
+
+// Schedule is the part of a week in which a key may be used.
+type Schedule struct {
+	From  string `json:"from"`  // "08:00"
+	Until string `json:"until"` // "18:30"; before From it is on the next day
+	Days  []int  `json:"days"`  // 0 = Sunday … 6, of From; empty = every day
+	TZ    string `json:"tz"`    // IANA name; "" = UTC
+}
+
+// Check reports what is wrong with a schedule.
+func (s *Schedule) Check() error {
+	for _, text := range []string{s.From, s.Until} {
+		if _, err := time.Parse("15:04", text); err != nil {
+			return fmt.Errorf("%q is no time of day such as 08:30", text)
+		}
+	}
+	for _, d := range s.Days {
+		if d < 0 || d > 6 {
+			return fmt.Errorf("%d is no day of the week; Sunday is 0 and Saturday 6", d)
+		}
+	}
+	if _, err := time.LoadLocation(s.TZ); err != nil {
+		return fmt.Errorf("%q is no time zone such as Europe/Berlin", s.TZ)
+	}
+	return nil
+}
+
+// open tells whether a moment lies within the schedule; one that cannot be read is closed.
+func (s *Schedule) open(now time.Time) bool {
+	zone, err := time.LoadLocation(s.TZ)
+	from, bad1 := time.Parse("15:04", s.From)
+	until, bad2 := time.Parse("15:04", s.Until)
+	if err != nil || bad1 != nil || bad2 != nil {
+		return false
+	}
+	now = now.In(zone)
+	minute := func(t time.Time) int { return t.Hour()*60 + t.Minute() }
+	on := func(day time.Weekday) bool { return len(s.Days) == 0 || slices.Contains(s.Days, int(day)) }
+	at, begin, end := minute(now), minute(from), minute(until)
+	if begin < end {
+		return at >= begin && at < end && on(now.Weekday())
+	}
+	return at >= begin && on(now.Weekday()) || at < end && on((now.Weekday()+6)%7)
+}
+
+// CheckIPs reports what is wrong with a list of addresses and prefixes.
+func CheckIPs(list []string) error {
+	for _, text := range list {
+		if _, err := prefix(text); err != nil {
+			return fmt.Errorf("%q is neither an address nor a prefix such as 10.0.0.0/8", text)
+		}
+	}
+	return nil
+}
+
+func prefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+// Admit returns why a key may not be used from an address at a moment; nil if it may.
+func (k *Key) Admit(ip netip.Addr, now time.Time) error {
+	if len(k.IPs) > 0 && !slices.ContainsFunc(k.IPs, func(text string) bool {
+		p, err := prefix(text)
+		return err == nil && p.Contains(ip.Unmap().WithZone(""))
+	}) {
+		return fault.New(fault.AddressNotAllowed, "This key may not be used from this address")
+	}
+	if k.Schedule != nil && !k.Schedule.open(now) {
+		return fault.New(fault.Forbidden, "This key may not be used at this time")
+	}
+	return nil
 }
 
 // Limits of a key; -1 = unlimited, 0 = nothing allowed.

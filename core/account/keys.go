@@ -75,13 +75,23 @@ type keyIndex struct {
 type keyEntry struct {
 	key     *Key
 	hash    [32]byte
+	former  *former       // nil when there is none
 	used    *atomic.Int64 // unix ms of the last use
 	written *atomic.Int64 // … as in the store
+}
+
+// former is the secret that a rotation replaced, good for a while yet.
+type former struct {
+	hash  [32]byte
+	until time.Time
 }
 
 // keyRecord is the stored form.
 type keyRecord struct {
 	Key
+	Former      string    `json:"former,omitempty"` // hash of the secret before
+	FormerUntil time.Time `json:"former_until,omitzero"`
+
 	Hash   string `json:"hash"`
 	Secret string `json:"secret,omitempty"`
 }
@@ -103,7 +113,11 @@ func OpenKeys(ctx context.Context, s state.Store, opt KeysOptions) (*Keys, error
 		if err != nil || len(hash) != 32 {
 			return fmt.Errorf("account: the stored key %q has no hash", r.ID)
 		}
-		x.add(newEntry(r.Key, [32]byte(hash)))
+		entry := newEntry(r.Key, [32]byte(hash))
+		if old, err := hex.DecodeString(r.Former); err == nil && len(old) == 32 && opt.Now().Before(r.FormerUntil) {
+			entry.former = &former{[32]byte(old), r.FormerUntil}
+		}
+		x.add(entry)
 		return nil
 	})
 	if err != nil {
@@ -129,7 +143,12 @@ func newEntry(key Key, hash [32]byte) *keyEntry {
 	return &keyEntry{key: &key, hash: hash, used: new(atomic.Int64), written: new(atomic.Int64)}
 }
 
-func (x *keyIndex) add(e *keyEntry) { x.byHash[e.hash], x.byID[e.key.ID] = e, e }
+func (x *keyIndex) add(e *keyEntry) {
+	x.byHash[e.hash], x.byID[e.key.ID] = e, e
+	if e.former != nil {
+		x.byHash[e.former.hash] = e
+	}
+}
 
 func (x *keyIndex) clone() *keyIndex {
 	return &keyIndex{byHash: maps.Clone(x.byHash), byID: maps.Clone(x.byID)}
@@ -138,6 +157,9 @@ func (x *keyIndex) clone() *keyIndex {
 func (x *keyIndex) drop(e *keyEntry) {
 	delete(x.byHash, e.hash)
 	delete(x.byID, e.key.ID)
+	if e.former != nil {
+		delete(x.byHash, e.former.hash)
+	}
 }
 
 // find looks an entry up by id, then by name.
@@ -256,7 +278,11 @@ func (k *Keys) Create(ctx context.Context, want Key) (secret string, key *Key, e
 }
 
 func (k *Keys) save(ctx context.Context, e *keyEntry, secret string) error {
-	raw, err := json.Marshal(keyRecord{Key: *e.key, Hash: hex.EncodeToString(e.hash[:]), Secret: secret})
+	r := keyRecord{Key: *e.key, Hash: hex.EncodeToString(e.hash[:]), Secret: secret}
+	if e.former != nil {
+		r.Former, r.FormerUntil = hex.EncodeToString(e.former.hash[:]), e.former.until
+	}
+	raw, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("account: key: %w", err)
 	}
@@ -271,7 +297,7 @@ func (k *Keys) save(ctx context.Context, e *keyEntry, secret string) error {
 func (k *Keys) Verify(presented string) (*Key, error) {
 	hash := sha256.Sum256([]byte(presented))
 	e := k.index.Load().byHash[hash]
-	if e == nil || subtle.ConstantTimeCompare(e.hash[:], hash[:]) != 1 {
+	if e == nil || subtle.ConstantTimeCompare(e.hash[:], hash[:]) != 1 && !e.wasFormer(hash, k.opt.Now()) {
 		if mistyped(presented, k.opt.Secret, k.machine) {
 			return nil, fault.New(fault.InvalidKey, "Invalid API key: its check digits do not fit, it may have been cut or mistyped")
 		}
@@ -284,6 +310,41 @@ func (k *Keys) Verify(presented string) (*Key, error) {
 		return nil, fault.New(fault.KeyExpired)
 	}
 	return e.key, nil
+}
+
+// wasFormer tells whether hash is that of the secret before, and may still be used.
+func (e *keyEntry) wasFormer(hash [32]byte, now time.Time) bool {
+	f := e.former
+	return f != nil && subtle.ConstantTimeCompare(f.hash[:], hash[:]) == 1 && now.Before(f.until)
+}
+
+// Rotate gives a stored key another secret and returns it, once. The one before stays good for grace.
+func (k *Keys) Rotate(ctx context.Context, id string, grace time.Duration) (secret string, key *Key, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	x := k.index.Load().clone()
+	e, err := x.stored(id)
+	if err != nil {
+		return "", nil, err
+	}
+	secret = newKeyText(k.opt.Secret, k.machine)
+	changed := *e.key
+	changed.Preview, changed.Rev = preview(secret), e.key.Rev+1
+	next := &keyEntry{key: &changed, hash: sha256.Sum256([]byte(secret)), used: e.used, written: e.written}
+	if grace > 0 {
+		next.former = &former{e.hash, k.opt.Now().Add(grace)}
+	}
+	kept := ""
+	if k.opt.Reveal {
+		kept = secret
+	}
+	if err := k.save(ctx, next, kept); err != nil {
+		return "", nil, err
+	}
+	x.drop(e)
+	x.add(next)
+	k.index.Store(x)
+	return secret, &changed, nil
 }
 
 // Touch notes a use of a key.
@@ -329,6 +390,9 @@ func (k *Keys) List() []*Key {
 	return out
 }
 
+// Machine is the part of every key issued here that follows "sk-".
+func (k *Keys) Machine() string { return k.machine }
+
 // Count is the number of keys that are enabled.
 func (k *Keys) Count() int {
 	n := 0
@@ -358,7 +422,7 @@ func (k *Keys) Update(ctx context.Context, id string, edit func(*Key) error) (*K
 		return nil, fmt.Errorf("%w: %q", ErrNameTaken, key.Name)
 	}
 	key.ID, key.Preview, key.CreatedAt, key.FromFile, key.Rev = e.key.ID, e.key.Preview, e.key.CreatedAt, false, e.key.Rev+1
-	next := &keyEntry{key: &key, hash: e.hash, used: e.used, written: e.written}
+	next := &keyEntry{key: &key, hash: e.hash, former: e.former, used: e.used, written: e.written}
 	secret, err := k.secret(ctx, e.key.ID)
 	if err != nil {
 		return nil, err

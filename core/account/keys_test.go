@@ -1,6 +1,7 @@
 package account
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +200,84 @@ func TestKeysBelongToAnInstallation(t *testing.T) {
 	require.ErrorContains(t, err, "mistyped", "a key of the same machine, made with another secret")
 	_, err = openKeys(t, state.NewMemory(nil), h).Verify(secret)
 	require.NotContains(t, err.Error(), "mistyped", "well written, but unknown here")
+}
+
+func TestRotatedKeys(t *testing.T) {
+	s, h := state.NewMemory(nil), newHand()
+	defer s.Close()
+	k := openKeys(t, s, h)
+	first, key, err := k.Create(t.Context(), Key{Name: "ci", Limits: Unlimited()})
+	require.NoError(t, err)
+	second, changed, err := k.Rotate(t.Context(), key.ID, time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, key.ID, changed.ID)
+	require.Equal(t, key.Rev+1, changed.Rev)
+	good := func(k *Keys, secrets ...string) {
+		t.Helper()
+		for _, secret := range secrets {
+			got, err := k.Verify(secret)
+			require.NoError(t, err)
+			require.Equal(t, key.ID, got.ID)
+		}
+	}
+	good(k, first, second)
+	good(openKeys(t, s, h), first, second) // a restart
+	_, err = k.Update(t.Context(), key.ID, func(k *Key) error { k.Team = "x"; return nil })
+	require.NoError(t, err)
+	good(k, first, second)
+	shown, err := k.Reveal(t.Context(), key.ID)
+	require.NoError(t, err)
+	require.Equal(t, second, shown)
+
+	h.advance(time.Hour)
+	good(k, second)
+	_, err = k.Verify(first)
+	require.ErrorIs(t, err, fault.New(fault.InvalidKey))
+	third, _, err := k.Rotate(t.Context(), key.ID, 0)
+	require.NoError(t, err)
+	good(k, third)
+	_, err = k.Verify(second)
+	require.Error(t, err, "no grace")
+	require.NoError(t, k.Revoke(t.Context(), key.ID))
+	_, err = k.Verify(third)
+	require.Error(t, err)
+}
+
+func TestKeysAreAdmittedByAddressAndTime(t *testing.T) {
+	at := func(text string) time.Time {
+		when, err := time.Parse(time.RFC3339, text)
+		require.NoError(t, err)
+		return when
+	}
+	office := &Schedule{From: "08:00", Until: "18:30", Days: []int{1, 2, 3, 4, 5}, TZ: "Europe/Berlin"}
+	night := &Schedule{From: "22:00", Until: "06:00", Days: []int{5}}
+	for _, c := range []struct {
+		key  Key
+		ip   string
+		when string
+		ok   bool
+	}{
+		{Key{}, "203.0.113.9", "2026-02-18T21:30:00Z", true},
+		{Key{IPs: []string{"10.0.0.0/8", "2001:db8::1"}}, "10.1.2.3", "2026-02-18T21:30:00Z", true},
+		{Key{IPs: []string{"10.0.0.0/8", "2001:db8::1"}}, "::ffff:10.1.2.3", "2026-02-18T21:30:00Z", true},
+		{Key{IPs: []string{"10.0.0.0/8", "2001:db8::1"}}, "2001:db8::1", "2026-02-18T21:30:00Z", true},
+		{Key{IPs: []string{"10.0.0.0/8"}}, "203.0.113.9", "2026-02-18T21:30:00Z", false},
+		{Key{Schedule: office}, "10.1.2.3", "2026-02-18T07:00:00Z", true}, // 08:00 in Berlin, a Wednesday
+		{Key{Schedule: office}, "10.1.2.3", "2026-02-18T06:59:00Z", false},
+		{Key{Schedule: office}, "10.1.2.3", "2026-02-18T17:30:00Z", false},
+		{Key{Schedule: office}, "10.1.2.3", "2026-02-21T10:00:00Z", false}, // Saturday
+		{Key{Schedule: night}, "10.1.2.3", "2026-02-20T23:00:00Z", true},   // Friday
+		{Key{Schedule: night}, "10.1.2.3", "2026-02-21T05:59:00Z", true},   // the morning after
+		{Key{Schedule: night}, "10.1.2.3", "2026-02-20T05:00:00Z", false},  // the morning before
+		{Key{Schedule: &Schedule{From: "x", Until: "y"}}, "10.1.2.3", "2026-02-20T05:00:00Z", false},
+	} {
+		err := c.key.Admit(netip.MustParseAddr(c.ip), at(c.when))
+		require.Equal(t, c.ok, err == nil, "%+v %s %s: %v", c.key, c.ip, c.when, err)
+	}
+	require.NoError(t, office.Check())
+	require.Error(t, (&Schedule{From: "8", Until: "9"}).Check())
+	require.Error(t, (&Schedule{From: "08:00", Until: "09:00", Days: []int{7}}).Check())
+	require.Error(t, (&Schedule{From: "08:00", Until: "09:00", TZ: "Nowhere/X"}).Check())
+	require.NoError(t, CheckIPs([]string{"10.0.0.1", "2001:db8::/32"}))
+	require.Error(t, CheckIPs([]string{"10.0.0.*"}))
 }

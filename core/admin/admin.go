@@ -11,6 +11,7 @@ package admin
 import (
 	"github.com/omniroute/omniroute/core/admin/about"
 	"github.com/omniroute/omniroute/core/admin/api"
+	"github.com/omniroute/omniroute/core/admin/keys"
 	"github.com/omniroute/omniroute/core/admin/login"
 )
 
@@ -18,14 +19,16 @@ import (
 type Deps struct {
 	API   api.Config
 	Login login.Deps
+	Keys  keys.Deps
 	About about.Deps
 }
 
 // New makes the router with all routes.
 func New(d Deps) *api.Router {
 	r := api.New(d.API)
-	d.Login.Access = d.API.Access
+	d.Login.Access, d.Keys.Access = d.API.Access, d.API.Access
 	login.Register(r, d.Login)
+	keys.Register(r, d.Keys)
 	about.Register(r, d.About)
 	r.Seal()
 	return r

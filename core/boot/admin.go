@@ -16,6 +16,7 @@ import (
 	"github.com/omniroute/omniroute/core/admin/about"
 	"github.com/omniroute/omniroute/core/admin/access"
 	"github.com/omniroute/omniroute/core/admin/api"
+	"github.com/omniroute/omniroute/core/admin/keys"
 	"github.com/omniroute/omniroute/core/admin/login"
 	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/config"
@@ -94,6 +95,7 @@ func (g *Gateway) newAdmin() *api.Router {
 				return fault.New(fault.Forbidden, "The gateway listens beyond this machine; set auth.allow_open_dashboard in the configuration first")
 			},
 		},
+		Keys:  keys.Deps{Keys: g.keys, Ledger: g.ledger},
 		About: about.Deps{Version: g.opt.Version, Started: g.started, PublicDocument: file().Server.PublicOpenAPI},
 	})
 }

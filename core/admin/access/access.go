@@ -345,14 +345,14 @@ func (s *Service) locked(c Client) error {
 // Login compares the password and opens a session. Errors: 401, 403 SETUP_REQUIRED while there is no password, 423
 // with RetryAfter while the address is locked out.
 func (s *Service) Login(ctx context.Context, password string, c Client) (cookie string, _ *Session, err error) {
-	if err := s.check(ctx, password, c); err != nil {
+	if err := s.Check(ctx, password, c); err != nil {
 		return "", nil, err
 	}
 	return s.open(ctx, c)
 }
 
-// check compares the password, counting failures.
-func (s *Service) check(ctx context.Context, password string, c Client) error {
+// Check compares the password, counting failures; for actions that want it typed again.
+func (s *Service) Check(ctx context.Context, password string, c Client) error {
 	if err := s.locked(c); err != nil {
 		return err
 	}
@@ -402,7 +402,7 @@ func (s *Service) rehash(ctx context.Context, old, password string) error {
 
 // ChangePassword replaces the password, ends every session and opens a new one for the caller.
 func (s *Service) ChangePassword(ctx context.Context, current, password string, c Client) (cookie string, _ *Session, err error) {
-	if err := s.check(ctx, current, c); err != nil {
+	if err := s.Check(ctx, current, c); err != nil {
 		return "", nil, err
 	}
 	if err := checkNew(password); err != nil {
@@ -424,7 +424,7 @@ func (s *Service) ResetPassword(ctx context.Context, password string) error {
 
 // Confirm notes in the session that its person has just typed the password.
 func (s *Service) Confirm(ctx context.Context, id, password string, c Client) error {
-	if err := s.check(ctx, password, c); err != nil {
+	if err := s.Check(ctx, password, c); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -47,6 +47,11 @@ func (p *Paging) After() (string, error) {
 // Next makes the cursor that goes on behind key.
 func Next(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
 
+// ByID is the input of routes about one thing.
+type ByID struct {
+	ID string `path:"id" maxLength:"200"`
+}
+
 // Match is the precondition of a write.
 type Match struct {
 	IfMatch string `header:"If-Match" maxLength:"100" doc:"rev of the resource, as its ETag gave it; absent or * = whatever is there"`

@@ -221,11 +221,7 @@ func (h routes) sessions(ctx context.Context, _ *struct{}) (*api.Body[api.List[s
 	return api.Reply(api.Whole(rows)), nil
 }
 
-type idIn struct {
-	ID string `path:"id" maxLength:"100"`
-}
-
-func (h routes) endSession(ctx context.Context, in *idIn) (*struct{}, error) {
+func (h routes) endSession(ctx context.Context, in *api.ByID) (*struct{}, error) {
 	api.Touched(ctx, "session", in.ID, nil, nil)
 	found, err := h.Access.EndSession(ctx, in.ID)
 	if err == nil && !found {
@@ -307,7 +303,7 @@ func (h routes) createToken(ctx context.Context, in *tokenIn) (*api.Body[newToke
 	return api.Reply(newToken{Token: secret, tokenRow: row(t)}), nil
 }
 
-func (h routes) removeToken(ctx context.Context, in *idIn) (*struct{}, error) {
+func (h routes) removeToken(ctx context.Context, in *api.ByID) (*struct{}, error) {
 	api.Touched(ctx, "token", in.ID, nil, nil)
 	found, err := h.Access.RemoveToken(ctx, in.ID)
 	if err == nil && !found {

@@ -101,6 +101,10 @@ func (s *Stage) auth(c *call.Call) {
 		c.Fail(fault.New(fault.Forbidden, "This key may not call models"))
 		return
 	}
+	if err := key.Admit(c.IP, c.Began); err != nil {
+		c.Fail(err)
+		return
+	}
 	s.tell(c, policy.Event{Source: "api_key", Kind: "success"})
 	s.Keys.Touch(key.ID)
 	c.Key = key
