@@ -119,6 +119,9 @@ func (d *desk) Reload(ctx context.Context) (control.Status, error) {
 // CreateKey implements control.Desk.
 func (d *desk) CreateKey(ctx context.Context, want account.Key) (control.NewKey, error) {
 	secret, key, err := d.keys.Create(ctx, want)
+	if err == nil {
+		d.did(ctx, audit.KeyCreate, "key", key.ID)
+	}
 	return control.NewKey{Secret: secret, Key: key}, err
 }
 
@@ -134,7 +137,16 @@ func (d *desk) RevokeKey(ctx context.Context, id string) error {
 	if key.FromFile {
 		return readOnly("the key %q is declared in %s; remove it there", key.Name, d.config().Path)
 	}
-	return d.keys.Revoke(ctx, key.ID)
+	if err := d.keys.Revoke(ctx, key.ID); err != nil {
+		return err
+	}
+	d.did(ctx, audit.KeyRevoke, "key", key.ID)
+	return nil
+}
+
+// did records what a command did.
+func (d *desk) did(ctx context.Context, what audit.Action, kind, id string) {
+	d.audit.Write(ctx, audit.Record{Action: what, Actor: audit.CLI, Target: audit.Target{Type: kind, ID: id}, Result: "ok"})
 }
 
 // ResetPassword implements control.Desk.
@@ -228,10 +240,14 @@ func (d *desk) AddAccount(ctx context.Context, want control.NewAccount) (*accoun
 	if a, ok := d.pool.Get(p.ID + "/" + name); ok && a.FromFile {
 		return nil, readOnly("the account %s/%s is declared in %s; change it there", p.ID, name, d.config().Path)
 	}
-	return d.pool.Add(ctx, account.Account{
+	added, err := d.pool.Add(ctx, account.Account{
 		Provider: p.ID, Auth: auth, Name: name, Priority: want.Priority, Enabled: true, Proxy: want.Proxy,
 		Tags: want.Tags, Models: want.Models, Data: want.Data,
 	}, account.Credential{APIKey: want.APIKey})
+	if err == nil {
+		d.did(ctx, audit.AccountAdd, "account", added.ID)
+	}
+	return added, err
 }
 
 // freeName is the first of main, main-2, main-3 … that no account of the provider has.
@@ -271,7 +287,11 @@ func (d *desk) RemoveAccount(ctx context.Context, id string) error {
 	if a.FromFile {
 		return readOnly("the account %s/%s is declared in %s; remove it there", a.Provider, a.Name, d.config().Path)
 	}
-	return d.pool.Remove(ctx, a.ID)
+	if err := d.pool.Remove(ctx, a.ID); err != nil {
+		return err
+	}
+	d.did(ctx, audit.AccountRemove, "account", a.ID)
+	return nil
 }
 
 // TestAccount implements control.Desk.

@@ -18,6 +18,7 @@ import (
 	"github.com/omniroute/omniroute/core/account"
 	"github.com/omniroute/omniroute/core/admin/access"
 	"github.com/omniroute/omniroute/core/admin/api"
+	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/boot/control"
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
@@ -25,23 +26,26 @@ import (
 	"github.com/omniroute/omniroute/core/health"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 )
 
 // Gateway is a running gateway.
 type Gateway struct {
 	pluginsBy *config.Snapshot // whose trust and items the plugins have; under reloading
 	*system
-	flow    *flow.Flow
-	health  *health.Health
-	renewer *account.Renewer
-	quotas  *account.Quotas
-	app     *fiber.App
-	ln      net.Listener
-	control *control.Server
-	access  *access.Service
-	admin   func() *api.Router
-	metrics metrics
-	started time.Time
+	flow     *flow.Flow
+	health   *health.Health
+	renewer  *account.Renewer
+	traffic  *telemetry.Traffic
+	captures *capture.Store
+	quotas   *account.Quotas
+	app      *fiber.App
+	ln       net.Listener
+	control  *control.Server
+	access   *access.Service
+	admin    func() *api.Router
+	metrics  metrics
+	started  time.Time
 
 	reloading sync.Mutex // one edition comes up at a time
 	edition   atomic.Pointer[edition]
@@ -96,6 +100,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	}()
 	warn(g.log, "configuration", conf.Warnings)
 	checkOpenFiles(g.log)
+	g.openRecords()
 	if err := g.openGuards(ctx); err != nil {
 		return nil, err
 	}
@@ -131,6 +136,7 @@ func Start(ctx context.Context, opt Options) (_ *Gateway, err error) {
 	}
 	g.serve()
 	g.watch(ctx)
+	g.audited(ctx, audit.ServerStart, map[string]any{"version": g.opt.Version, "config": conf.Hash})
 	g.greet()
 	g.actor(debug.FreeOSMemory) // compiling and opening need far more than serving
 	return g, nil
@@ -140,6 +146,7 @@ func (g *Gateway) newFlow() *flow.Flow {
 	return flow.New(flow.Deps{
 		Host: g.plugins, Upstream: g.client, Keys: g.keys, Pool: g.pool, Ledger: g.ledger,
 		Health: g.health, Renewer: g.renewer, Metrics: g.metrics.registry, Log: g.log, Version: g.opt.Version,
+		Traffic: g.traffic, Captures: g.captures, Audit: g.audit,
 	})
 }
 
@@ -157,6 +164,7 @@ func (g *Gateway) watch(ctx context.Context) {
 	ctx, g.stop = context.WithCancel(context.WithoutCancel(ctx))
 	g.tend(ctx)
 	g.actor(func() { g.follow(ctx) })
+	g.actor(func() { g.rotate(ctx) })
 	g.actor(func() {
 		err := config.Watch(ctx, config.WatchOptions{
 			Options: g.opt.source(), Current: g.config(),
@@ -254,6 +262,9 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.actors.Wait()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
+	if g.edition.Load() != nil { // it had started
+		g.audited(closing, audit.ServerStop, nil)
+	}
 	return errors.Join(append(errs, g.close(closing))...)
 }
 

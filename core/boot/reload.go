@@ -3,6 +3,7 @@ package boot
 import (
 	"context"
 	"fmt"
+	"github.com/omniroute/omniroute/core/audit"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -13,7 +14,6 @@ import (
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/flow"
-	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 )
 
@@ -135,7 +135,7 @@ func (g *Gateway) upBounds(_ context.Context, e *edition) []fault.Diagnostic {
 	cache := e.conf.File.Cache
 	g.health.Cache.Resize(int64(cache.MaxBytes), cache.MaxEntries, int64(cache.MaxEntry))
 	g.health.Cache.Disk(cache.Disk)
-	g.ledger.Configure(ledger.Bounds{Retention: logging.Requests.Retention, MaxBytes: int64(logging.Requests.MaxSize)})
+	g.configureRecords(logging)
 	return nil
 }
 
@@ -163,6 +163,9 @@ func (g *Gateway) apply(ctx context.Context, next *edition) []fault.Diagnostic {
 		return problems
 	}
 	g.edition.Store(next)
+	if old != nil {
+		g.audited(ctx, audit.ConfigReload, map[string]any{"from": old.conf.Hash, "to": conf.Hash})
+	}
 	g.snap.Store(conf)
 	g.catalog.Store(next.catalog)
 	g.flow.Swap(next.snapshot)

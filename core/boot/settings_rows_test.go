@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
 
 	"github.com/omniroute/omniroute/core/boot"
 	"github.com/omniroute/omniroute/core/boot/control"
@@ -393,6 +394,36 @@ func prices(at, name string) []setting {
 	return rows
 }
 
+// stagesKept is how many files the stage log has of a request.
+func stagesKept(l *lab) string {
+	l.send("POST", "/v1/chat/completions", `{"model":"oai/m","messages":[{"role":"user","content":"stages"}]}`)
+	count := func() int {
+		files, _ := filepath.Glob(filepath.Join(l.dir, "data", "captures", "*", "*"))
+		return len(files)
+	}
+	for range 100 { // they are written a moment after the answer, if at all
+		if count() >= 5 {
+			break
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	return strconv.Itoa(count())
+}
+
+// linesWritten is how many lines a request adds to the file that the setting names.
+func linesWritten(l *lab) string {
+	path := filepath.Join(os.TempDir(), "omniroute-lines-"+strconv.Itoa(os.Getpid())+".txt")
+	defer os.Remove(path)
+	l.chat("oai/m", "")
+	n := 0
+	require.Eventually(l.t, func() bool {
+		raw, err := os.ReadFile(path)
+		n = strings.Count(string(raw), "\n")
+		return err != nil || n == 2
+	}, 5*time.Second, 5*time.Millisecond)
+	return strconv.Itoa(n)
+}
+
 // lasting is whether the row of a request outlives the next seconds.
 func lasting(l *lab) string {
 	if l.chat("oai/m", ""); l.row(func(control.Request) string { return "" }) != "" {
@@ -550,6 +581,13 @@ func otherSettings() []setting {
 		{key: "logging.requests.bodies", to: "all", want: [2]string{"false", "true"}, see: kept("oai/m")},
 		{key: "logging.requests.retention", to: "1ms", want: [2]string{"kept", "gone"}, see: lasting},
 		{key: "logging.requests.max_size", shown: "core/ledger TestRetention"},
+		{key: "logging.requests.max_rows", shown: "core/ledger TestMaxRows"},
+		{key: "logging.requests.stages", to: "all", want: [2]string{"0", "5"}, see: stagesKept},
+		{key: "logging.requests.stages_retention", shown: "core/telemetry/capture TestBounds"},
+		{key: "logging.requests.stages_max_size", shown: "core/telemetry/capture TestBounds"},
+		{key: "logging.requests.file", to: filepath.Join(os.TempDir(), "omniroute-lines-"+strconv.Itoa(os.Getpid())+".txt"), want: [2]string{"0", "2"}, see: linesWritten},
+		{key: "logging.requests.file_max_size", shown: "core/telemetry TestLines"},
+		{key: "logging.audit.retention", shown: "core/audit TestPrune"},
 		{key: "telemetry.prometheus.enabled", to: "false", want: [2]string{"200", "404"}, see: func(l *lab) string {
 			l.send("GET", "/metrics", "")
 			return strconv.Itoa(l.last.StatusCode)

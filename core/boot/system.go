@@ -147,7 +147,8 @@ func (s *system) openNouns(ctx context.Context) error {
 	}
 	s.repo = catalog.NewRepo(s.store)
 	if s.ledger, err = ledger.Open(ctx, s.store, ledger.Options{
-		Retention: file.Logging.Requests.Retention, MaxBytes: int64(file.Logging.Requests.MaxSize), OnError: s.storeFailed,
+		Retention: file.Logging.Requests.Retention, MaxBytes: int64(file.Logging.Requests.MaxSize), MaxRows: file.Logging.Requests.MaxRows,
+		OnError: s.storeFailed,
 	}); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}

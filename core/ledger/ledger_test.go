@@ -440,6 +440,33 @@ func TestRetention(t *testing.T) {
 	require.Equal(t, l.size.Load(), open(t, s, h).size.Load())
 }
 
+// A log is bounded by the number of its rows, too; the oldest go, and what they
+// were found by goes with them.
+func TestMaxRows(t *testing.T) {
+	l, h, s := fresh(t)
+	for i := range 100 {
+		l.Settle(request(i, h.now()), nil)
+		h.advance(time.Minute)
+	}
+	settle(t, l, spent(0), nil)
+	l.Configure(Bounds{MaxRows: 50})
+	require.True(t, l.tooMuch())
+	n, err := l.Prune(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 56, n, "a tenth is free again")
+	require.EqualValues(t, 45, l.Stats().Rows)
+	_, err = l.Get(t.Context(), "req-55")
+	require.ErrorIs(t, err, state.ErrNotFound)
+	_, err = l.Get(t.Context(), "req-56")
+	require.NoError(t, err)
+	r, err := Check(t.Context(), s)
+	require.NoError(t, err)
+	require.True(t, r.Sound(), "%+v", r)
+	points, err := l.Usage(t.Context(), UsageQuery{From: newHand().t})
+	require.NoError(t, err)
+	require.EqualValues(t, 101, points[0].Requests, "roll-ups outlive the rows")
+}
+
 // broken fails while err is set.
 type broken struct {
 	state.Store
