@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -126,6 +128,7 @@ func New(conf Config) *Router {
 	c := huma.DefaultConfig("OmniRoute management API", conf.Version)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
 	c.RejectUnknownQueryParameters = true
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	format := huma.Format{
 		Marshal: func(w io.Writer, v any) error {
 			e := json.NewEncoder(w)
@@ -141,6 +144,18 @@ func New(conf Config) *Router {
 	}
 	r.huma = humafiber.New(r.app, c)
 	return r
+}
+
+// schemaName names a type in the document after its package and itself: two subjects may both have a Row.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if pkg := path.Base(t.PkgPath()); pkg != "." && pkg != "api" && t.Name() != "" {
+		name = strings.ToUpper(pkg[:1]) + pkg[1:] + name
+	}
+	return name
 }
 
 // ServeRequest answers one request.
@@ -187,8 +202,8 @@ func HandleRaw(r *Router, route Route, op huma.Operation, handler fiber.Handler)
 		typed := r.operation(one)
 		typed.Parameters, typed.RequestBody, typed.Responses = op.Parameters, op.RequestBody, op.Responses
 		r.huma.OpenAPI().AddOperation(&typed)
-		path := strings.NewReplacer("{", ":", "}", "").Replace(one.Path)
-		r.app.Add(one.Method, path, func(c *fiber.Ctx) error {
+		where := strings.NewReplacer("{", ":", "}", "").Replace(one.Path)
+		r.app.Add(one.Method, where, func(c *fiber.Ctx) error {
 			return r.guard(c, one, func() error { return handler(c) })
 		})
 	}
