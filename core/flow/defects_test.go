@@ -310,3 +310,24 @@ func TestBreakerClosesByItself(t *testing.T) {
 	require.Eventually(t, func() bool { return w.health.Breakers.View("one").State == health.Closed }, time.Minute, time.Millisecond)
 	require.Zero(t, w.health.Breakers.View("one").Failures)
 }
+
+// A Claude stream tells its input in the first event: it is counted, and costs.
+func TestInputOfClaudeStreamsIsCounted(t *testing.T) {
+	w := newWorld(t, quick)
+	w.ant.Push(fake.Reply{Text: "x", Usage: fake.Usage{Prompt: 1234, Completion: 5}})
+	a := w.post("/v1/messages", claudeStream)
+	require.Equal(t, 200, a.status)
+	row := w.row(a.header.Get("x-request-id"))
+	require.EqualValues(t, 1234, row.Usage.Prompt)
+	require.Positive(t, row.Cost)
+}
+
+// Usage in a last line without its end counts all the same.
+func TestUsageInTheLastLineCounts(t *testing.T) {
+	w := newWorld(t, quick)
+	w.oai.Push(fake.Reply{Text: "x", Usage: fake.Usage{Prompt: 77, Completion: 5}, Fault: fake.Fault{Kind: fake.FaultNoFinalBlank}})
+	a := w.post("/v1/chat/completions", chatStream)
+	require.Equal(t, 200, a.status)
+	require.Equal(t, 1, strings.Count(a.body, "[DONE]"))
+	require.EqualValues(t, 77, w.row(a.header.Get("x-request-id")).Usage.Prompt)
+}

@@ -175,6 +175,7 @@ func TestBypassAnswersHousekeeping(t *testing.T) {
 	got = w.post("/v1/messages", strings.Replace(body, `"model"`, `"stream":true,"model"`, 1), "user-agent", "claude-cli/2.0")
 	require.Equal(t, "CLI Command Execution: Clear Terminal", text("claude", got.body))
 	require.Contains(t, got.body, "event: message_stop")
+	require.NotContains(t, got.body, "[DONE]")
 	require.Empty(t, w.ant.Requests())
 }
 
