@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/omniroute/omniroute/core/account"
+	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/catalog"
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/doc"
@@ -33,6 +34,7 @@ import (
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/state"
 	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/core/telemetry/capture"
 	"github.com/omniroute/omniroute/core/upstream"
 	"github.com/omniroute/omniroute/plugins/bundle"
 )
@@ -95,6 +97,11 @@ type world struct {
 	store  state.Store
 	client *http.Client
 	combos string // further ones
+
+	traffic  *telemetry.Traffic
+	audit    *audit.Log
+	captured string // folder of the stage log
+
 	// routing and providers are further settings and providers.
 	routing, providers string
 }
@@ -122,7 +129,13 @@ func newWorld(t testing.TB, policies string) *world {
 	require.NoError(t, err)
 	w.health = health.New(health.Options{})
 	client := upstream.New(upstream.Options{})
-	w.flow = flow.New(flow.Deps{Host: h, Upstream: client, Keys: w.keys, Pool: w.pool, Ledger: w.ledger, Health: w.health,
+	w.traffic = telemetry.NewTraffic(nil)
+	w.captured = t.TempDir()
+	captures := capture.Open(w.captured, capture.Options{Warn: func(err error) { t.Error(err) }})
+	t.Cleanup(captures.Close)
+	w.audit, err = audit.Open(ctx, w.store, audit.Options{OnError: func(err error) { t.Error(err) }})
+	require.NoError(t, err)
+	w.flow = flow.New(flow.Deps{Traffic: w.traffic, Captures: captures, Audit: w.audit, Host: h, Upstream: client, Keys: w.keys, Pool: w.pool, Ledger: w.ledger, Health: w.health,
 		Metrics: telemetry.NewMetrics(), Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test"})
 	w.configure(policies, "")
 
