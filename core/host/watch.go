@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -88,6 +89,8 @@ func (h *Host) run(ctx context.Context) {
 				continue
 			}
 			h.replace(ctx, c)
+			c = compiled{}
+			debug.FreeOSMemory() // compiling needs far more than serving
 		case t := <-h.tasks:
 			t.answer <- t.work(ctx)
 		}
