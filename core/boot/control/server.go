@@ -127,7 +127,6 @@ func Handler(desk Desk) http.Handler {
 	})
 	maintenance(mux, desk)
 	recording(mux, desk)
-	pluginRoutes(mux, desk)
 	return mux
 }
 
