@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/omniroute/omniroute/core/host"
-	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/omniroute/omniroute/sdk/fixture"
 )
@@ -102,7 +102,7 @@ func Fuzz(ctx context.Context, lab *host.Lab, cases []fixture.Case, seed uint64,
 	if len(cases) == 0 {
 		return 0, 0, nil, errors.New("there are no cases to damage")
 	}
-	random := sdk.Splitmix(seed)
+	random := rand.New(rand.NewPCG(seed, 0)).Uint64
 	r, err := Start(ctx, lab)
 	if err != nil {
 		return 0, 0, nil, err
