@@ -127,6 +127,7 @@ func Handler(desk Desk) http.Handler {
 	})
 	maintenance(mux, desk)
 	recording(mux, desk)
+	pluginRoutes(mux, desk)
 	return mux
 }
 

@@ -64,10 +64,11 @@ type Part struct {
 	BaseURLs   []string        `json:"base_urls,omitempty"` // after Parse with BaseURL first
 	Auth       json.RawMessage `json:"auth,omitempty"`
 	Framing    string          `json:"framing,omitempty"`
-	Stream     string          `json:"stream,omitempty"` // passthrough | frames
-	Body       string          `json:"body,omitempty"`   // none | meta | skeleton | full
-	Result     string          `json:"result,omitempty"` // errors = only failures are judged by the guest
-	Local      bool            `json:"local,omitempty"`  // answers by itself, without an account
+	Stream     string          `json:"stream,omitempty"`  // passthrough | frames
+	Body       string          `json:"body,omitempty"`    // none | meta | skeleton | full
+	Result     string          `json:"result,omitempty"`  // errors = only failures are judged by the guest
+	Session    bool            `json:"session,omitempty"` // plans want to know the client's conversation
+	Local      bool            `json:"local,omitempty"`   // answers by itself, without an account
 	Models     json.RawMessage `json:"models,omitempty"`
 }
 
