@@ -44,16 +44,16 @@ var defects = map[string]struct {
 	"D24": {"a think tag split over chunks leaks", []string{"sdk/hub/stream TestThinkSplitter"}},
 	"D25": {"the schema cleaner deletes a property of a keyword's name", []string{"plugins/dialect TestVectors"}},
 	"D26": {"a bypass reply is empty, or ends a Claude stream with [DONE]", []string{"core/flow TestBypassAnswersHousekeeping"}},
-	"D27": {"secrets or bodies on disk against the operator's word", []string{"core/e2e TestSecretsStayInside", "core/telemetry/capture TestStages"}},
-	"D28": {"the input of Claude streams is always 0", []string{"core/flow TestInputOfClaudeStreamsIsCounted"}},
+	"D27": {"secrets or bodies on disk against the operator's word", []string{"core/e2e TestSecretsStayInside", "core/e2e TestCredentialsStayOutOfRecords", "core/telemetry/capture TestStages", "core/flow TestStagesOfARequest", "core/flow TestNoLogKeys"}},
+	"D28": {"the input of Claude streams is always 0", []string{"core/flow TestInputOfClaudeStreamsIsCounted", "core/flow TestUsageOfEveryDialect"}},
 	"D29": {"clients see usage with a margin they did not ask for", []string{"core/flow TestUsageMarginIsForClientsOnly"}},
-	"D30": {"cost is not recorded, or counts reasoning and cache twice", []string{"core/ledger TestCost", "core/flow TestMeterRulesCountAndBill"}},
-	"D31": {"requests side by side overshoot a budget, or the month has none", []string{"core/ledger TestBudgetRace", "core/ledger TestBudgets"}},
+	"D30": {"cost is not recorded, or counts reasoning and cache twice", []string{"core/ledger TestCost", "core/flow TestUsageOfEveryDialect", "core/flow TestUnlistedRequestsAreCharged", "core/flow TestMeterRulesCountAndBill"}},
+	"D31": {"requests side by side overshoot a budget, or the month has none", []string{"core/ledger TestBudgetRace", "core/ledger TestBudgets", "core/flow TestBudgetsHoldTogether"}},
 	"D32": {"a timeout is reported as a bad gateway", []string{"core/flow TestTimeoutsAreTimeouts"}},
 	"D33": {"signatures are dropped as empty events", []string{"plugins/dialect TestVectors", "plugins/dialect TestTextSignatures"}},
 	"D34": {"usage in the last unterminated line is lost", []string{"core/flow TestUsageInTheLastLineCounts"}},
 	"D35": {"a refresh token is used twice, lost in a crash, or deleted", []string{"core/account TestRenewalsAreSingle", "core/account TestRevokedRefreshToken", "core/boot TestCredentialIsRenewedBeforeUse"}},
-	"D36": {"a pending counter leaks on an early return", []string{"core/telemetry TestPending"}},
+	"D36": {"a pending counter leaks on an early return", []string{"core/telemetry TestPending", "core/flow TestNoRequestStaysPending"}},
 }
 
 func TestEveryDefectHasATest(t *testing.T) {
