@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -158,19 +157,23 @@ func grantFlags(g manifest.Grants) string {
 	return strings.Join(out, " ")
 }
 
+// errNobody is the answer where nobody can be asked.
+var errNobody = errors.New("nobody is there to ask; --yes agrees")
+
 // ask asks a person at a terminal; elsewhere nobody can agree.
 func (a *app) ask(question string) (bool, error) {
 	f, ok := a.in.(*os.File)
 	if !ok {
-		return false, errors.New("nobody is there to ask; --yes agrees")
+		return false, errNobody
 	}
 	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false, errors.New("nobody is there to ask; --yes agrees")
+		return false, errNobody
 	}
 	fmt.Fprintf(a.err, "%s [y/N] ", question)
 	line, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+	if err != nil && line == "" { // the null device, or the end
+		fmt.Fprintln(a.err)
+		return false, errNobody
 	}
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return answer == "y" || answer == "yes", nil
