@@ -29,5 +29,6 @@ set +x
 cat out | expect 'Hello, plugin' >/dev/null
 cat out | expect 'Remember this' >/dev/null
 cat out | expect ' 0 failed' >/dev/null
+cat out | expect '0.2.0 -> 0.1.0' >/dev/null
 grep -v '^+' out | tail -30
-echo "from nothing to a plugin that is tested, recorded and measured in $((SECONDS - begin)) s"
+echo "from nothing to a plugin that is tested, recorded, measured, signed and installed in $((SECONDS - begin)) s"
