@@ -26,6 +26,11 @@
 //	executor.go    plans and verdicts, NEED rounds; memo.go remembers plans
 //	decode.go      plans and local answers out of records
 //	fill.go        secrets and auth directives; edits of the body
+//	limits.go      what a plugin may use
+//	fuel.go        counting and stopping a guest; metered.go keeps what was metered
+//	reset.go       setting an instance back after a call
+//	breaker.go     plugins that crash too often
+//	interim.go     the interpreter, until a module is compiled
 //	imports.go     the functions of the ABI a guest may call
 //	wasi.go        the few system calls a guest may make
 package host

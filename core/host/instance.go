@@ -44,9 +44,10 @@ type instance struct {
 
 	gauge  gauge
 	memory *linearMemory
-	input  []byte // of the call under way
-	op     abi.Op // likewise
-	bulky  bool   // a buffer of the guest grew beyond what it should keep
+	moment *moment // to which it is set back after each call; nil = it is not
+	input  []byte  // of the call under way
+	op     abi.Op  // likewise
+	bulky  bool    // a buffer of the guest grew beyond what it should keep
 }
 
 // callEnv is what imports answer from during one call.
@@ -97,7 +98,7 @@ func newInstance(ctx context.Context, m *module) (*instance, error) {
 	i.memory = &linearMemory{mod: m, most: uint64(m.limits.MemoryPages) << 16}
 	i.gauge.slow = m.engine.slow
 	i.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, i)
-	i.enter(nil, 0, 0)
+	i.enter(context.Background(), 0, 0)
 	guest, err := m.engine.instantiate(i.ctx, m.compiled, i.memory)
 	if err != nil {
 		return nil, i.startFailed(err)
@@ -114,6 +115,9 @@ func newInstance(ctx context.Context, m *module) (*instance, error) {
 	if err := i.configurePlugin(); err != nil {
 		i.kill(err)
 		return nil, err
+	}
+	if m.isolation == isolationCall {
+		i.moment = i.remember()
 	}
 	m.stats.instances.Add(1)
 	return i, nil
@@ -353,7 +357,7 @@ var errRetired = errors.New("the instance was retired")
 func (i *instance) trim() {
 	if i.dead == nil && i.fnTrim != nil {
 		i.env = i.freshEnv(nil, startSeed)
-		i.enter(nil, 0, 0)
+		i.enter(context.Background(), 0, 0)
 		if err := i.fnTrim.CallWithStack(i.ctx, i.stack[:]); err != nil {
 			_ = i.trapped(0, err)
 		}

@@ -45,7 +45,7 @@ func TestOperatorSetsIsolation(t *testing.T) {
 		{"", "123", "", 1}, // a stranger: each stream for itself
 		{isolationShared, "123", "MINE", 1},
 		{isolationStream, "123", "", 1},
-		{isolationCall, "111", "", 0},
+		{isolationCall, "111", "", 1},
 	} {
 		t.Run("isolation "+c.set, func(t *testing.T) {
 			_, g, x := dropped(t, Options{Items: map[string]Item{"test/echo": {Isolation: c.set}}, Limits: Limits{Instances: 1}})
@@ -302,4 +302,66 @@ func TestHostileGuestsLeaveOthersAlone(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	t.Logf("the slowest call of another plugin took %v while %d calls were stopped after 20ms", slowest, stopped.Load())
+}
+
+// An instance that is set back after each call serves any number of them in the
+// same memory, and gives the same answers as a new one.
+func TestSetBackAfterEachCall(t *testing.T) {
+	_, g, x := dropped(t, Options{Items: map[string]Item{"test/echo": {Isolation: isolationCall}}, Limits: Limits{Instances: 1}})
+	stats := &g.modules[0].stats
+	first, err := plan(t, x, "churn") // 125 MiB through the heap of the guest
+	require.NoError(t, err)
+	size := stats.memory.Load()
+	inst := g.modules[0].pool.slots[0].inst.Load()
+	for range 300 {
+		out, err := plan(t, x, "count")
+		require.NoError(t, err)
+		require.Equal(t, "1", strings.TrimLeft(headerValue(out.Send.Header, "X-Count"), "0"))
+	}
+	again, err := plan(t, x, "churn")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	require.Same(t, inst, g.modules[0].pool.slots[0].inst.Load())
+	require.EqualValues(t, 1, stats.instances.Load())
+	require.LessOrEqual(t, stats.memory.Load(), size, "memory does not creep")
+
+	const canary = "what the last caller said"
+	_, err = x.Plan(t.Context(), PlanInput{Model: "plain", Body: []byte(`{"x":"` + canary + `"}`)})
+	require.NoError(t, err)
+	require.Empty(t, g.MemoryContains([]byte(canary)))
+}
+
+// A guest that cannot be set back, for it is not metered: each call gets a new
+// instance.
+func TestNewInstanceForEachCall(t *testing.T) {
+	guest := tiny{buf: 8, code: []byte{0x42, 0}}
+	g := serve(t, guest.build(), Options{Items: map[string]Item{"test/tiny": {Isolation: isolationCall, Unmetered: true}}})
+	require.Zero(t, g.modules[0].stats.instances.Load())
+	x, _ := g.Executor("tiny")
+	for range 3 {
+		_, err := x.Plan(t.Context(), PlanInput{Model: "m"})
+		require.ErrorContains(t, err, "planned nothing")
+	}
+	require.Zero(t, g.modules[0].stats.instances.Load())
+}
+
+// BenchmarkIsolation compares what a plan costs on each level.
+func BenchmarkIsolation(b *testing.B) {
+	for _, level := range []string{isolationShared, isolationCall} {
+		b.Run("go/"+level, func(b *testing.B) {
+			_, _, x := dropped(b, Options{Items: map[string]Item{"test/echo": {Isolation: level}}})
+			for b.Loop() {
+				if _, err := plan(b, x, "random"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("small/"+level, func(b *testing.B) {
+			g := serve(b, tiny{buf: 8}.build(), Options{Items: map[string]Item{"test/tiny": {Isolation: level}}})
+			x, _ := g.Executor("tiny")
+			for b.Loop() {
+				_, _ = x.Plan(context.Background(), PlanInput{Model: "m"})
+			}
+		})
+	}
 }

@@ -246,7 +246,9 @@ func (m *module) probe(ctx context.Context) error {
 		return err
 	}
 	defer func() {
-		i.retired = i.retired || m.isolation == isolationCall
+		if m.isolation == isolationCall {
+			i.setBack()
+		}
 		i.settle()
 		i.mu.Unlock()
 	}()

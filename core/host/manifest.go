@@ -1,8 +1,6 @@
 package host
 
 import (
-	"slices"
-
 	declared "github.com/omniroute/omniroute/core/host/manifest"
 	"github.com/omniroute/omniroute/sdk/abi"
 )
@@ -20,17 +18,6 @@ const (
 	isolationCall   = declared.IsolationCall
 	recoveryReplay  = declared.RecoveryReplay
 )
-
-// isolations are the levels, from the one that shares most.
-var isolations = []string{isolationShared, isolationStream, isolationCall}
-
-// stricter returns the level that shares less.
-func stricter(a, b string) string {
-	if slices.Index(isolations, a) > slices.Index(isolations, b) {
-		return a
-	}
-	return b
-}
 
 func parseManifest(raw []byte) (*manifest, error) { return declared.Parse(raw) }
 

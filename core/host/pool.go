@@ -159,10 +159,13 @@ func (p *pool) do(ctx context.Context, w *work) error {
 	var err error
 	for range 2 {
 		var i *instance
-		if i, err = p.forCall(ctx); err != nil {
+		if i, err = p.lock(ctx); err != nil {
 			break
 		}
 		err = i.perform(ctx, w)
+		if p.mod.isolation == isolationCall {
+			i.setBack()
+		}
 		i.settle()
 		i.mu.Unlock()
 		if trap, ok := err.(*trapError); !ok || trap.stopped() {
@@ -170,18 +173,6 @@ func (p *pool) do(ctx context.Context, w *work) error {
 		}
 	}
 	return p.mod.fault(err)
-}
-
-// forCall returns a locked instance for one stateless operation.
-func (p *pool) forCall(ctx context.Context) (*instance, error) {
-	if p.mod.isolation != isolationCall {
-		return p.lock(ctx)
-	}
-	i, err := p.exclusive(ctx)
-	if err == nil {
-		i.retired = true // settling closes it
-	}
-	return i, err
 }
 
 func (i *instance) perform(ctx context.Context, w *work) error {

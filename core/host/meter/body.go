@@ -13,16 +13,17 @@ type edit struct {
 	at   int // byte before which something is inserted
 	kind editKind
 	n    uint32 // function: its old index; range: log2 of what one unit pays for
-	end  int    // function: byte behind the old index
+	end  int    // byte behind what is replaced
 }
 
 type editKind uint8
 
 const (
 	editCharge   editKind = iota // one unit, and stop if there is none
-	editGrow                     // growUnits units
+	editGrow                     // growUnits units, and memory.grow
 	editRange                    // the length on top of the stack, and stop if there is no fuel left
 	editFunction                 // a function index
+	editSize                     // memory.size
 )
 
 // What one unit pays for: 64 bytes or 8 table elements, as powers of two.
@@ -346,6 +347,7 @@ func (w *walker) plain(op byte, at int, last peep) {
 		m.index(r, "global", m.globals)
 	case op == opTableGet || op == opTableSet:
 		m.index(r, "table", m.tables)
+		m.unset = m.unset || op == opTableSet
 	case op == opI32Const:
 		w.peep = peep{kind: peepConst, constant: r.signed(32)}
 	case op == opI64Const:
@@ -362,7 +364,10 @@ func (w *walker) plain(op byte, at int, last peep) {
 	case op == opMemorySize || op == opMemoryGrow:
 		w.memory()
 		if op == opMemoryGrow {
-			w.edits = append(w.edits, edit{at: at, kind: editGrow})
+			w.edits = append(w.edits, edit{at: at, kind: editGrow, end: r.p})
+			w.ranges = true
+		} else {
+			w.edits = append(w.edits, edit{at: at, kind: editSize, end: r.p})
 		}
 	case op == opRefNull:
 		r.refType()
@@ -429,6 +434,7 @@ func (w *walker) misc(at int, last peep) {
 		unit = bytesPerUnit
 	case miscDataDrop:
 		m.index(r, "data segment", m.dataCount)
+		m.unset = true
 	case miscMemoryCopy:
 		w.memory()
 		w.memory()
@@ -442,6 +448,7 @@ func (w *walker) misc(at int, last peep) {
 		unit = elementsPerUnit
 	case miscElemDrop:
 		m.index(r, "element segment", m.elems)
+		m.unset = true
 	case miscTableCopy:
 		m.index(r, "table", m.tables)
 		m.index(r, "table", m.tables)
@@ -454,6 +461,7 @@ func (w *walker) misc(at int, last peep) {
 	default:
 		r.fail("it has an unknown instruction %#x %d", byte(opMisc), sub)
 	}
+	m.unset = m.unset || unit == elementsPerUnit
 	switch {
 	case unit == 0:
 	case last.kind == peepConst && uint64(uint32(last.constant))>>unit <= shortRange: // the length is known, and small

@@ -1,15 +1,27 @@
 package meter
 
+import "strconv"
+
 // Version goes up whenever the output for some input changes. Whoever keeps
 // outputs keys them by it.
-const Version = 3
+const Version = 4
 
 // Names through which a metered module and its host meet.
 const (
 	Module = "omni_rt"      // module of the import
 	Yield  = "yield"        // () -> i64: called when the fuel is used up; answers new fuel
 	Fuel   = "omni_rt.fuel" // export: mutable i64, what is left; negative = overdrawn
+
+	// Pages is exported by modules that a host can set back to an earlier moment:
+	// mutable i32, how many pages of memory the module believes to have. All else
+	// that changes are the memory itself and the globals [Variable](0), (1), …;
+	// pages beyond it must be zero.
+	Pages = "omni_rt.pages"
 )
+
+// Variable is the name under which a global of the module is exported, by how
+// many variable ones come before it. Only modules that export [Pages] have them.
+func Variable(n int) string { return Module + ".v" + strconv.Itoa(n) }
 
 // Rewrite returns the module with meters in it, or an *Error that says why it
 // cannot be metered. Custom sections other than the names of functions are left
@@ -42,8 +54,9 @@ func Rewrite(wasm []byte) ([]byte, error) {
 	return m.appendNames(out), nil
 }
 
-// fuelIndex is the global that is added, behind all others.
-func (m *module) fuelIndex() uint32 { return uint32(m.globals) }
+// fuelIndex and pagesIndex are the globals that are added, behind all others.
+func (m *module) fuelIndex() uint32  { return uint32(m.globals) }
+func (m *module) pagesIndex() uint32 { return uint32(m.globals) + 1 }
 
 // shift is the new index of a function: the import comes behind the other
 // imports, before the module's own functions.
@@ -59,15 +72,15 @@ func (m *module) section(id byte) []byte {
 	old := m.wasm[m.sections[id].start:m.sections[id].end]
 	switch id {
 	case secType:
-		return m.grow(id, []byte{typeFunc, 0, 1, typeI64})
+		return m.grow(id, 1, []byte{typeFunc, 0, 1, typeI64})
 	case secImport:
 		item := appendName(appendName(nil, Module), Yield)
-		return m.grow(id, appendU32(append(item, kindFunc), uint32(len(m.params))))
+		return m.grow(id, 1, appendU32(append(item, kindFunc), uint32(len(m.params))))
 	case secGlobal:
-		return m.grow(id, []byte{typeI64, 1, opI64Const, 0, opEnd})
+		item := []byte{typeI64, 1, opI64Const, 0, opEnd, typeI32, 1, opI32Const}
+		return m.grow(id, 2, append(appendSigned(item, int64(m.pages)), opEnd))
 	case secExport:
-		item := append(appendName(nil, Fuel), kindGlobal)
-		return m.grow(id, appendU32(item, m.fuelIndex()))
+		return m.exports()
 	case secElement, secStart:
 		return m.shifted(m.sections[id])
 	}
@@ -80,8 +93,26 @@ func (m *module) section(id byte) []byte {
 	return old
 }
 
-// grow adds an item to a section, or makes a section of it.
-func (m *module) grow(id byte, item []byte) []byte {
+// exports adds those that only the host knows.
+func (m *module) exports() []byte {
+	var items []byte
+	n := uint32(0)
+	add := func(name string, global uint32) {
+		items = appendU32(append(appendName(items, name), kindGlobal), global)
+		n++
+	}
+	add(Fuel, m.fuelIndex())
+	if m.ownMemory && !m.unset {
+		add(Pages, m.pagesIndex())
+		for k, g := range m.variables {
+			add(Variable(k), uint32(g))
+		}
+	}
+	return m.grow(secExport, n, items)
+}
+
+// grow adds items to a section, or makes a section of them.
+func (m *module) grow(id byte, more uint32, items []byte) []byte {
 	n := uint32(0)
 	var rest []byte
 	if m.has(id) {
@@ -89,8 +120,8 @@ func (m *module) grow(id byte, item []byte) []byte {
 		n = r.u32()
 		rest = m.shifted(span{r.p, r.end})
 	}
-	out := make([]byte, 0, len(rest)+len(item)+5)
-	return append(append(appendU32(out, n+1), rest...), item...)
+	out := make([]byte, 0, len(rest)+len(items)+5)
+	return append(append(appendU32(out, n+more), rest...), items...)
 }
 
 // shifted copies a part of the module with its function indices moved.
@@ -172,7 +203,11 @@ func (w *walker) emit(b []byte, body span) []byte {
 		case editCharge:
 			b = w.m.charge(b, 1)
 		case editGrow:
-			b = w.m.charge(b, growUnits)
+			b = w.growMemory(w.m.charge(b, growUnits))
+			at = e.end
+		case editSize:
+			b = w.memorySize(b)
+			at = e.end
 		case editRange:
 			b = w.chargeRange(b, int64(e.n))
 		case editFunction:
@@ -181,6 +216,37 @@ func (w *walker) emit(b []byte, body span) []byte {
 		}
 	}
 	return append(b, wasm[at:body.end]...)
+}
+
+// memorySize appends what answers memory.size.
+func (w *walker) memorySize(b []byte) []byte {
+	if !w.m.ownMemory {
+		return append(b, opMemorySize, 0)
+	}
+	return appendU32(append(b, opGlobalGet), w.m.pagesIndex())
+}
+
+// growMemory appends what is done instead of memory.grow. The module's pages
+// are counted apart from those there are, of which there may be more after the
+// host set it back; only what is missing is asked for.
+func (w *walker) growMemory(b []byte) []byte {
+	if !w.m.ownMemory {
+		return append(b, opMemoryGrow, 0)
+	}
+	pages := func(b []byte) []byte { return appendU32(append(b, opGlobalGet), w.m.pagesIndex()) }
+	asked := func(b []byte) []byte { return appendU32(append(b, opLocalGet), w.locals) }
+	want := func(b []byte) []byte { return append(asked(pages(b)), opI32Add) }
+	const tooMany = 1 << 16
+	b = appendU32(append(b, opLocalSet), w.locals)
+	b = append(b, opBlock, typeI32)
+	b = appendSigned(append(asked(b), opI32Const), tooMany)
+	b = append(b, opI32GtU, opIf, typeEmpty, opI32Const, 0x7f, opBr, 1, opEnd)
+	b = append(want(b), opMemorySize, 0, opI32GtU, opIf, typeEmpty)
+	b = append(want(b), opMemorySize, 0, opI32Sub, opMemoryGrow, 0, opI32Const, 0x7f, opI32Eq)
+	b = append(b, opIf, typeEmpty, opI32Const, 0x7f, opBr, 2, opEnd, opEnd)
+	b = want(pages(b))
+	b = appendU32(append(b, opGlobalSet), w.m.pagesIndex())
+	return append(b, opEnd)
 }
 
 // charge appends: fuel -= units; if fuel < 0 { fuel = yield() }.

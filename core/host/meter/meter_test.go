@@ -196,6 +196,28 @@ func TestNamesMoveWithTheirFunctions(t *testing.T) {
 	require.ErrorContains(t, err, "boom(", "traces show the names of functions")
 }
 
+// A module whose whole state a host can reach is one that it can set back.
+func TestWhatCanBeSetBack(t *testing.T) {
+	variable := section(6, 1, 0x7f, 1, 0x41, 0, 0x0b)
+	base := module(body())
+	at := bytes.Index(base, section(7, 1, 3, 'r', 'u', 'n', 0, 0))
+	with := join(base[:at], variable, base[at:])
+	out, err := meter.Rewrite(with)
+	require.NoError(t, err)
+	require.Contains(t, string(out), meter.Pages)
+	require.Contains(t, string(out), meter.Variable(0))
+	require.NotContains(t, string(out), meter.Variable(1))
+
+	table := section(4, 1, 0x70, 0, 1)
+	at = bytes.Index(base, section(5, 1, 0, 1))
+	sets := module(body(0x41, 0, 0xd0, 0x70, 0x26, 0)) // table.set
+	sets = join(sets[:at], table, sets[at:])
+	out, err = meter.Rewrite(sets)
+	require.NoError(t, err)
+	require.NotContains(t, string(out), meter.Pages)
+	require.Contains(t, string(out), meter.Fuel)
+}
+
 // FuzzRewrite feeds damaged modules. Nothing may panic, and what was metered
 // compiles exactly if the original does.
 func FuzzRewrite(f *testing.F) {

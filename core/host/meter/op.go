@@ -29,7 +29,11 @@ const (
 	opI64Const     = 0x42
 	opF32Const     = 0x43
 	opF64Const     = 0x44
+	opI32Eq        = 0x46
+	opI32GtU       = 0x4b
 	opI64LtS       = 0x53
+	opI32Add       = 0x6a
+	opI32Sub       = 0x6b
 	opI64Sub       = 0x7d
 	opI64ShrU      = 0x88
 	opI64ExtendU   = 0xad
@@ -58,6 +62,7 @@ const (
 const (
 	typeI32       = 0x7f
 	typeI64       = 0x7e
+	typeV128      = 0x7b
 	typeFunc      = 0x60
 	typeFuncRef   = 0x70
 	typeExternRef = 0x6f

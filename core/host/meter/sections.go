@@ -1,5 +1,7 @@
 package meter
 
+import "strings"
+
 // Section ids.
 const (
 	secCustom    = 0
@@ -45,7 +47,11 @@ type module struct {
 	tables        int
 	own           []table // tables that are not imported
 	memories      int
+	pages         uint32 // of its own memory at the start
+	ownMemory     bool
 	globals       int
+	variables     []int // globals of its own that change
+	unset         bool  // it changes what a host cannot set back: tables, segments, references, what it imports
 	elems         int
 	dataCount     int // as announced; -1 = not
 
@@ -163,7 +169,7 @@ func (m *module) readTypes(r *reader) {
 
 func (r *reader) valueType() {
 	switch t := r.byte(); t {
-	case typeI32, typeI64, 0x7d, 0x7c, 0x7b, typeFuncRef, typeExternRef:
+	case typeI32, typeI64, 0x7d, 0x7c, typeV128, typeFuncRef, typeExternRef:
 	default:
 		r.fail("it uses values of type %#x, which plugins may not", t)
 	}
@@ -207,11 +213,15 @@ func (m *module) readImports(r *reader) {
 			r.refType()
 			r.limits()
 			m.tables++
+			m.unset = true
 		case kindMemory:
 			m.readMemory(r)
+			m.unset = true
 		case kindGlobal:
 			r.valueType()
-			r.mutability()
+			if r.mutability() {
+				m.unset = true
+			}
 			m.globals++
 		default:
 			r.fail("it imports something of the unknown kind %d", kind)
@@ -220,10 +230,12 @@ func (m *module) readImports(r *reader) {
 	m.importedFuncs = len(m.funcs)
 }
 
-func (r *reader) mutability() {
-	if r.byte() > 1 {
+func (r *reader) mutability() (variable bool) {
+	c := r.byte()
+	if c > 1 {
 		r.fail("it has a global that is neither constant nor variable")
 	}
+	return c == 1
 }
 
 func (m *module) typeIndex(r *reader) int {
@@ -281,22 +293,27 @@ func (m *module) appendTables(b []byte) []byte {
 func (m *module) readMemories(r *reader) {
 	n := r.count()
 	for i := 0; i < n && r.good(); i++ {
-		m.readMemory(r)
+		m.pages, m.ownMemory = m.readMemory(r), true
 	}
 }
 
-func (m *module) readMemory(r *reader) {
-	r.limits()
+func (m *module) readMemory(r *reader) uint32 {
+	least, _ := r.limits()
 	if m.memories++; m.memories > 1 {
 		r.fail("it has more than one memory, which plugins may not")
 	}
+	return uint32(least)
 }
 
 func (m *module) readGlobals(r *reader) {
 	n := r.count()
 	for i := 0; i < n && r.good(); i++ {
+		kind := r.b[min(r.p, r.end-1)]
 		r.valueType()
-		r.mutability()
+		if r.mutability() {
+			m.variables = append(m.variables, m.globals)
+			m.unset = m.unset || kind == typeFuncRef || kind == typeExternRef || kind == typeV128
+		}
 		m.constant(r, m.globals)
 		m.globals++
 	}
@@ -305,8 +322,8 @@ func (m *module) readGlobals(r *reader) {
 func (m *module) readExports(r *reader) {
 	n := r.count()
 	for i := 0; i < n && r.good(); i++ {
-		if r.name() == Fuel {
-			r.fail("it exports %s, which is the gateway's own", Fuel)
+		if name := r.name(); strings.HasPrefix(name, Module+".") {
+			r.fail("it exports %s, which is the gateway's own", name)
 		}
 		switch kind := r.byte(); kind {
 		case kindFunc:
