@@ -59,7 +59,7 @@ func TestLanguagesConform(t *testing.T) {
 	for _, lang := range plugindev.Languages() {
 		t.Run(string(lang), func(t *testing.T) {
 			lab := openLab(t, example(t, lang))
-			report, err := plugindev.Conform(t.Context(), lab, cases, 2000)
+			report, err := plugindev.Conform(t.Context(), lab, cases, 300)
 			require.NoError(t, err)
 			for _, f := range report.Findings {
 				require.NotEqual(t, conform.Failed, f.Result, "%s: %s: %s", f.ID, f.Title, f.Problem)

@@ -289,11 +289,11 @@ func (a *app) pluginBench() *cobra.Command {
 			var rows [][]string
 			for _, c := range f.Calls {
 				rows = append(rows, []string{
-					c.Case, c.Op, strconv.FormatFloat(c.NS/1000, 'f', 1, 64), strconv.FormatUint(c.Fuel, 10),
+					c.Case, c.Op, time.Duration(c.NS).Round(100 * time.Nanosecond).String(), strconv.FormatUint(c.Fuel, 10),
 					strconv.Itoa(c.InBytes), strconv.Itoa(c.OutBytes),
 				})
 			}
-			if err := table(a.out, []string{"case", "operation", "µs", "fuel", "in", "out"}, rows); err != nil {
+			if err := table(a.out, []string{"case", "operation", "time", "fuel", "in", "out"}, rows); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "file %d bytes, loaded in %v, an instance in %v with %d bytes of memory\n",
