@@ -134,7 +134,38 @@ func (l Limits) asked(m declared.Limits) Limits {
 		l.Handles = min(m.Handles, max(mostAskedHandles, l.Handles))
 	}
 	lower(&l.Instances, m.Instances)
+	lower(&l.Input, m.Input)
+	lower(&l.Output, m.Output)
+	lower(&l.Wall, milliseconds(m.WallMS))
+	lower(&l.DataWall, milliseconds(m.DataWallMS))
+	lower(&l.Fuel, m.Fuel)
+	lower(&l.FuelPerByte, m.FuelPerByte)
+	lower(&l.DataFuel, m.DataFuel)
+	lower(&l.DataFuelPerByte, m.DataPerByte)
+	lower(&l.SetupFuel, m.SetupFuel)
+	lower(&l.RecycleCalls, uint64(max(0, m.RecycleCalls)))
+	lower(&l.RecycleBytes, m.RecycleMemory)
+	lower(&l.Replay, m.Replay)
+	lower(&l.ReplayTotal, m.ReplayTotal)
+	lower(&l.LogPerSecond, m.LogLines)
+	lower(&l.IdleTTL, milliseconds(m.IdleTTLMS))
+	lower(&l.ColdTTL, milliseconds(m.ColdTTLMS))
+	lower(&l.Rounds, m.Rounds)
+	lower(&l.RoundPlans, m.RoundPlans)
+	lower(&l.Continuation, m.Continuation)
+	lower(&l.Value, m.KVValue)
+	lower(&l.Values, m.KVTotal)
+	lower(&l.Crashes, m.Crashes)
 	return l
+}
+
+// milliseconds is a time a manifest names; one that is too long to be told is
+// no wish at all.
+func milliseconds(n int64) time.Duration {
+	if n <= 0 || n > int64(24*time.Hour/time.Millisecond) {
+		return 0
+	}
+	return time.Duration(n) * time.Millisecond
 }
 
 func lower[T int | int64 | uint64 | time.Duration](field *T, v T) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	declared "github.com/omniroute/omniroute/core/host/manifest"
 	"github.com/omniroute/omniroute/sdk/abi"
 	"github.com/stretchr/testify/require"
 )
@@ -19,6 +20,45 @@ func said(err error) string {
 		return "ok"
 	}
 	return err.Error()
+}
+
+// A manifest may ask for less of everything, and for more memory and streams
+// within bounds; the operator has the last word.
+func TestManifestAsksForLimits(t *testing.T) {
+	all := DefaultLimits()
+	all.Instances = 4
+	var wish declared.Limits
+	v := reflect.ValueOf(&wish).Elem()
+	for k := range v.NumField() {
+		if f := v.Field(k); f.CanUint() {
+			f.SetUint(1)
+		} else {
+			f.SetInt(1)
+		}
+	}
+	got, was := reflect.ValueOf(all.asked(wish)), reflect.ValueOf(all)
+	same := 0
+	for k := range got.NumField() {
+		if got.Field(k).Equal(was.Field(k)) {
+			require.Contains(t, []string{"Module", "Rest"}, got.Type().Field(k).Name)
+			same++
+		}
+	}
+	require.Equal(t, v.NumField(), got.NumField()-same)
+
+	for k := range v.NumField() {
+		if f := v.Field(k); f.CanUint() {
+			f.SetUint(1 << 30)
+		} else {
+			f.SetInt(1 << 30)
+		}
+	}
+	more := all.asked(wish)
+	require.EqualValues(t, mostAskedPages, more.MemoryPages)
+	require.Equal(t, mostAskedHandles, more.Handles)
+	more.MemoryPages, more.Handles = all.MemoryPages, all.Handles
+	require.Equal(t, all, more, "nothing else grows")
+	require.Equal(t, 5*time.Second, all.asked(declared.Limits{WallMS: 5}).or(Limits{Wall: 5 * time.Second}).Wall)
 }
 
 // Each limit makes a difference: the same scenario is played with the defaults

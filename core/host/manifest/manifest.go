@@ -77,6 +77,31 @@ type Limits struct {
 	MemoryPages uint32 `json:"memory_pages,omitempty"` // of 64 KiB
 	Handles     int    `json:"handles,omitempty"`      // open streams per instance
 	Instances   int    `json:"instances,omitempty"`
+
+	// It may ask for less than the default of all others, never for more. Sizes
+	// are in bytes, times in milliseconds.
+	Input         int   `json:"input,omitempty"`          // of one call
+	Output        int   `json:"output,omitempty"`         // of one call
+	WallMS        int64 `json:"wall_ms,omitempty"`        // of one call
+	DataWallMS    int64 `json:"data_wall_ms,omitempty"`   // of a call with frames of a stream
+	Fuel          int64 `json:"fuel,omitempty"`           // of one call
+	FuelPerByte   int64 `json:"fuel_per_byte,omitempty"`  //
+	DataFuel      int64 `json:"data_fuel,omitempty"`      // of a call with frames of a stream
+	DataPerByte   int64 `json:"data_per_byte,omitempty"`  //
+	SetupFuel     int64 `json:"setup_fuel,omitempty"`     // of starting and configuring
+	RecycleCalls  int64 `json:"recycle_calls,omitempty"`  // calls after which an instance is replaced
+	RecycleMemory int   `json:"recycle_memory,omitempty"` // memory from which on it is
+	Replay        int   `json:"replay,omitempty"`         // input kept per stream
+	ReplayTotal   int   `json:"replay_total,omitempty"`   // likewise, of all streams
+	LogLines      int   `json:"log_lines,omitempty"`      // per second
+	IdleTTLMS     int64 `json:"idle_ttl_ms,omitempty"`
+	ColdTTLMS     int64 `json:"cold_ttl_ms,omitempty"`
+	Rounds        int   `json:"rounds,omitempty"`
+	RoundPlans    int   `json:"round_plans,omitempty"`
+	Continuation  int   `json:"continuation,omitempty"`
+	KVValue       int   `json:"kv_value,omitempty"`
+	KVTotal       int   `json:"kv_total,omitempty"`
+	Crashes       int   `json:"crashes,omitempty"`
 }
 
 // Isolation levels, from the one that shares most, and the recovery of streams.
