@@ -75,6 +75,12 @@ func (c *call) set(f abi.Field, r *abi.Reader) error {
 		c.Previous = e
 	case abi.TagConfig:
 		c.profile = f.Value
+	case abi.TagSession:
+		c.Session = f.Text()
+	case abi.TagDialect:
+		c.Dialect = f.Text()
+	case abi.TagState:
+		c.State = f.Value
 	case abi.TagResumeOp:
 		c.resume = abi.Op(f.Uint())
 	case abi.TagContinuation:
@@ -153,9 +159,14 @@ func (m *Module) plan(c *call) error {
 		return err
 	}
 	w := &m.out
+	for _, l := range p.learned {
+		w.Pair(abi.TagLearned, l.Name, l.Value)
+	}
 	switch {
 	case p.refresh:
 		w.U8(abi.TagRefresh, 1)
+	case p.reshape != "":
+		w.String(abi.TagReshape, p.reshape)
 	case p.local != nil:
 		mark := w.Open(abi.TagLocal)
 		p.local.appendTo(w)
@@ -173,7 +184,7 @@ func (m *Module) result(c *call) error {
 	if err != nil {
 		return err
 	}
-	v, err := ex.Result(&c.Ctx, &Result{Status: c.status, Headers: c.headers, Body: c.body, Stream: c.Stream})
+	v, err := ex.Result(&c.Ctx, &Result{URL: c.signing.URL, Status: c.status, Headers: c.headers, Body: c.body, Stream: c.Stream})
 	if err != nil {
 		return err
 	}
@@ -181,6 +192,9 @@ func (m *Module) result(c *call) error {
 	w.U8(abi.TagVerdict, uint8(v.Kind))
 	if v.AfterMS > 0 {
 		w.I64(abi.TagRetryAfterMS, v.AfterMS)
+	}
+	if v.State != nil {
+		w.Bytes(abi.TagState, v.State)
 	}
 	if v.Err != nil {
 		v.Err.AppendTo(w)
@@ -215,7 +229,7 @@ func (m *Module) openExecutor(handle uint32, c *call) error {
 	if !ok {
 		return pluginError("executor " + c.Part + " has no stream of its own")
 	}
-	c.attrs, c.body = append([]byte(nil), c.attrs...), append([]byte(nil), c.body...)
+	c.attrs, c.body, c.State = append([]byte(nil), c.attrs...), append([]byte(nil), c.body...), append([]byte(nil), c.State...)
 	h, err := s.OpenStream(&c.Ctx)
 	if err != nil {
 		return err

@@ -27,6 +27,13 @@ type Ctx struct {
 	Stream   bool   // the client asked for a stream
 	AuthKind string // api_key, oauth, none
 	Attempt  int    // 0 first
+	Dialect  string // of the body to plan for
+	// Session stands for the client's conversation, where it names one; only for
+	// executors whose manifest has "session": true.
+	Session string
+
+	// State is the State of the [Verdict] that asked for this round, nil at first.
+	State []byte
 
 	// Previous is the failure of the attempt before, nil at first.
 	Previous *abi.ErrorRecord

@@ -25,9 +25,27 @@ type Plan struct {
 	ForceStream bool // upstream streams even when the client did not ask
 	CostHint    uint32
 
+	// Judge has the executor's Result see an answer 429 before another URL is
+	// tried.
+	Judge bool
+	// Poll repeats the request of a [Need] until the reply says that it is done.
+	Poll Poll
+	// Fresh says that the token which this plan of a [Need] obtained before is not
+	// good any more; see [Plan.Token].
+	Fresh bool
+
 	local   *Local
 	refresh bool
+	reshape string
 	tokens  []abi.Header
+	learned []abi.Header
+}
+
+// Poll is how a long-running operation is waited for.
+type Poll struct {
+	Until   string // dotted path of the member that becomes true; "" = no polling
+	EveryMS uint32 // pause
+	Max     uint32 // most requests
 }
 
 // Timeouts are clocks in milliseconds; 0 leaves the gateway's.
@@ -49,6 +67,17 @@ func (p *Plan) Answer(l *Local) { p.local = l }
 
 // Refresh asks the gateway to refresh the credential and to plan again.
 func (p *Plan) Refresh() { p.refresh = true }
+
+// Reshape asks the gateway to translate the client's request into another
+// dialect, or anew into the same, and to plan again; [Ctx.Dialect] tells then
+// what it is in.
+func (p *Plan) Reshape(dialect string) { p.reshape = dialect }
+
+// Learn has the gateway keep what was found out about the account: it comes back
+// as [Ctx.Attribute].
+func (p *Plan) Learn(attribute, value string) {
+	p.learned = append(p.learned, abi.Header{Name: attribute, Value: value})
+}
 
 // Local is an answer without any upstream, in the provider's dialect.
 type Local struct {
@@ -199,6 +228,11 @@ func (p *Plan) appendTo(w *abi.Writer) {
 	w.Flag(abi.TagPlanIdempotent, p.Idempotent)
 	w.Flag(abi.TagPlanForced, p.ForceStream)
 	number(w, abi.TagPlanCostHint, p.CostHint)
+	w.Flag(abi.TagPlanJudge, p.Judge)
+	w.Text(abi.TagPlanPoll, p.Poll.Until)
+	number(w, abi.TagPlanPollMS, p.Poll.EveryMS)
+	number(w, abi.TagPlanPollMax, p.Poll.Max)
+	w.Flag(abi.TagPlanFresh, p.Fresh)
 	for _, t := range p.tokens {
 		w.Pair(abi.TagPlanToken, t.Name, t.Value)
 	}

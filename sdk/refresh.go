@@ -30,6 +30,10 @@ func (c *Ctx) ExpiresMS() int64 { return c.expires }
 // Token says where the reply of a plan has a field of the credential: path is
 // dotted. Fields are access_token, refresh_token, id_token, expires_in (seconds),
 // expires_at (a Unix time or a date), api_key, or a name of the provider's own.
+//
+// In a plan of a [Need] it obtains a token for the request itself: the gateway
+// keeps the fields in memory until shortly before they expire, shows **** in
+// their place, and the plan that follows uses them like any secret.
 func (p *Plan) Token(field, path string) {
 	p.tokens = append(p.tokens, abi.Header{Name: field, Value: path})
 }
@@ -82,6 +86,7 @@ type OAuth struct {
 	// Secret sends {{secret:client_secret}} beside the client id; Basic sends both
 	// in the Authorization header as well.
 	Secret, Basic bool
+	Scope         string // "" = none is sent
 }
 
 // Plan fills in the refresh request and the places of the usual tokens.
@@ -98,6 +103,9 @@ func (o OAuth) Plan(p *Plan) {
 	}
 	if o.Secret {
 		fields = append(fields, abi.Header{Name: "client_secret", Value: "{{secret:client_secret}}"})
+	}
+	if o.Scope != "" {
+		fields = append(fields, abi.Header{Name: "scope", Value: o.Scope})
 	}
 	if o.JSON {
 		p.Header("Content-Type", "application/json")
@@ -123,15 +131,15 @@ func jsonBody(fields []abi.Header) []byte {
 	return append(b, '}')
 }
 
-// formBody needs no escapes: names and values are ours, and the gateway escapes
-// the secrets it fills in.
+// formBody needs no escapes but for blanks: names and values are ours, and the
+// gateway escapes the secrets it fills in.
 func formBody(fields []abi.Header) []byte {
 	var b []byte
 	for i, f := range fields {
 		if i > 0 {
 			b = append(b, '&')
 		}
-		b = append(append(append(b, f.Name...), '='), f.Value...)
+		b = append(append(append(b, f.Name...), '='), strings.ReplaceAll(f.Value, " ", "+")...)
 	}
 	return b
 }

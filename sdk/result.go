@@ -6,6 +6,7 @@ import (
 
 // Result is an upstream answer to be judged.
 type Result struct {
+	URL     string // that answered
 	Status  int
 	Headers []abi.Header
 	Body    []byte // first 64 KiB; nil for a good stream
@@ -41,6 +42,8 @@ type Verdict struct {
 	Kind    abi.VerdictKind
 	Err     *abi.ErrorRecord
 	AfterMS int64
+	// State, with a retry, comes back as [Ctx.State] in the next round.
+	State []byte
 }
 
 // Good takes the answer.

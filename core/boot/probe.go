@@ -100,10 +100,18 @@ func (d *desk) ask(ctx context.Context, p *catalog.Provider, a *account.Account,
 	if !ok {
 		return reply{}, fault.Newf(fault.PluginTrap, "no plugin provides the executor %q", p.Executor)
 	}
+	lease, err := d.pool.Reserve(account.Query{Provider: p.ID, Allowed: []string{a.ID}}, func([]account.View) int { return 0 })
+	if err != nil {
+		return reply{}, err
+	}
+	defer lease.Release()
 	planned, err := ex.Plan(ctx, host.PlanInput{
-		Profile: host.NewProfile(p.ID, p.Profile), Endpoint: endpoint, Model: model, Body: body,
-		AuthKind: authKind(a.Auth), Attributes: a.Data,
+		Profile: host.NewProfile(p.ID, p.Profile), Endpoint: endpoint, Model: model, Body: body, Dialect: p.Dialect,
+		AuthKind: authKind(a.Auth), Attributes: a.Data, Effects: d.effects(p, a, lease.Secret), Secrets: lease.Secret,
 	})
+	if err == nil && len(planned.Learned) > 0 {
+		_ = d.pool.Learn(ctx, a.ID, planned.Learned) // it serves; the next request stores it
+	}
 	switch {
 	case err != nil:
 		return reply{}, err
@@ -114,11 +122,6 @@ func (d *desk) ask(ctx context.Context, p *catalog.Provider, a *account.Account,
 	case planned.Send == nil:
 		return reply{}, fault.New(fault.NoCredentials, "the credential has to be refreshed first")
 	}
-	lease, err := d.pool.Reserve(account.Query{Provider: p.ID, Allowed: []string{a.ID}}, func([]account.View) int { return 0 })
-	if err != nil {
-		return reply{}, err
-	}
-	defer lease.Release()
 	r, err := d.send(ctx, p, a, planned.Send, lease.Secret, body)
 	secrets := host.Conceal(lease.Secrets()...) // providers quote what they refuse
 	if e := fault.As(err); e != nil {
@@ -130,6 +133,17 @@ func (d *desk) ask(ctx context.Context, p *catalog.Provider, a *account.Account,
 	return r, err
 }
 
+// effects performs what the provider's executor asks for before it can plan.
+func (d *desk) effects(p *catalog.Provider, a *account.Account, secrets host.Secrets) host.Effects {
+	return func(ctx context.Context, plan *host.Plan) (*host.Reply, error) {
+		r, err := d.send(ctx, p, a, plan, secrets, plan.Body)
+		if err != nil {
+			return nil, err
+		}
+		return &host.Reply{Status: r.status, Body: r.body}, nil
+	}
+}
+
 func (d *desk) send(ctx context.Context, p *catalog.Provider, a *account.Account, plan *host.Plan, secrets host.Secrets, body []byte) (reply, error) {
 	if plan.Body != nil {
 		body = plan.Body
@@ -138,14 +152,7 @@ func (d *desk) send(ctx context.Context, p *catalog.Provider, a *account.Account
 	if err != nil {
 		return reply{}, err
 	}
-	effects := func(ctx context.Context, p2 *host.Plan) (*host.Reply, error) {
-		r, err := d.send(ctx, p, a, p2, secrets, p2.Body)
-		if err != nil {
-			return nil, err
-		}
-		return &host.Reply{Status: r.status, Body: r.body}, nil
-	}
-	req, err := host.Fill(ctx, plan, secrets, body, effects)
+	req, err := host.Fill(ctx, plan, secrets, body, d.effects(p, a, secrets))
 	if err != nil {
 		return reply{}, err
 	}

@@ -86,7 +86,7 @@ func readQuota(report []byte) (account.Quota, error) {
 		w.Left = min(max(w.Left, 0), 100)
 		text := string(v.ResetAt)
 		_ = json.Unmarshal(v.ResetAt, &text) // a number stays as it is
-		w.ResetAt, _ = instant(text)
+		w.ResetAt, _ = host.Instant(text)
 		q.Windows[name] = w
 	}
 	return q, nil

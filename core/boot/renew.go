@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/upstream"
-	"github.com/omniroute/omniroute/sdk/abi"
 )
 
 // maxTokenReply bounds what is read of a token endpoint's answer.
@@ -52,7 +50,7 @@ func (g *Gateway) agent(id string) (*agent, error) {
 // input is what the executor is told of the account.
 func (a *agent) input() host.AuthInput {
 	return host.AuthInput{Profile: a.profile, AuthKind: authKind(a.account.Auth), Attributes: a.account.Data, Expires: a.account.ExpiresAt,
-		Effects: a.send}
+		Effects: a.send, Secrets: a.named}
 }
 
 // named finds the secrets of the account and of this gateway as a client of the provider.
@@ -146,7 +144,7 @@ func (a *agent) renew(ctx context.Context, ex *host.Executor) (account.Tokens, e
 		return account.Tokens{}, a.refused(reply)
 	}
 	fields := renewal.Fields(reply.Body)
-	t := account.Tokens{ExpiresAt: tokenEnd(fields, reply.Header, sent)}
+	t := account.Tokens{ExpiresAt: host.TokenEnd(fields, reply.Header, sent)}
 	for name, v := range fields {
 		switch name {
 		case "access_token":
@@ -202,39 +200,4 @@ func (a *agent) refused(r *host.Reply) error {
 		return &account.RefusedError{Err: e}
 	}
 	return e
-}
-
-// tokenEnd is when a token ends by this machine's clock: so many seconds from now, or a time of the provider's
-// clock, whose deviation the Date of its answer shows.
-func tokenEnd(fields map[string]string, header []abi.Header, now time.Time) time.Time {
-	if n, err := strconv.ParseInt(fields["expires_in"], 10, 64); err == nil && n > 0 {
-		return now.Add(time.Duration(min(n, 10*365*24*3600)) * time.Second)
-	}
-	end, ok := instant(fields["expires_at"])
-	if !ok {
-		return time.Time{}
-	}
-	for _, h := range header {
-		if !strings.EqualFold(h.Name, "date") {
-			continue
-		}
-		if theirs, err := http.ParseTime(h.Value); err == nil {
-			if skew := now.Sub(theirs); skew.Abs() > time.Minute {
-				end = end.Add(skew)
-			}
-		}
-	}
-	return end
-}
-
-// instant reads a Unix time in seconds or milliseconds, or a date of RFC 3339.
-func instant(s string) (time.Time, bool) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
-		if n < 1e12 {
-			return time.Unix(n, 0), true
-		}
-		return time.UnixMilli(n), true
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	return t, err == nil
 }

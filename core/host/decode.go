@@ -58,6 +58,16 @@ func readPlanned(rec []byte) (*Planned, error) {
 			out.Local, err = readLocal(f)
 		case abi.TagRefresh:
 			out.Refresh = f.Bool()
+		case abi.TagReshape:
+			out.Reshape = f.Text()
+		case abi.TagLearned:
+			var name, value string
+			if name, value, err = f.Pair(); err == nil {
+				if out.Learned == nil {
+					out.Learned = map[string]string{}
+				}
+				out.Learned[name] = value
+			}
 		default:
 			r.Unknown()
 		}
@@ -65,7 +75,7 @@ func readPlanned(rec []byte) (*Planned, error) {
 	if err == nil {
 		err = r.Err()
 	}
-	if err == nil && out.Send == nil && out.Local == nil && !out.Refresh {
+	if err == nil && out.Send == nil && out.Local == nil && !out.Refresh && out.Reshape == "" {
 		err = errNoPlan
 	}
 	return out, err
@@ -129,6 +139,20 @@ func (p *Plan) set(f abi.Field) (known bool, err error) {
 		p.ForceStream = f.Bool()
 	case abi.TagPlanCostHint:
 		p.CostHint = uint32(f.Uint())
+	case abi.TagPlanJudge:
+		p.Judge = f.Bool()
+	case abi.TagPlanPoll:
+		p.Poll.Until = f.Text()
+	case abi.TagPlanPollMS:
+		p.Poll.Every = millis(f)
+	case abi.TagPlanPollMax:
+		p.Poll.Max = int(uint32(f.Uint()))
+	case abi.TagPlanFresh:
+		p.Fresh = f.Bool()
+	case abi.TagPlanToken:
+		var t Token
+		t.Field, t.Path, err = f.Pair()
+		p.tokens = append(p.tokens, t)
 	default:
 		return false, nil
 	}

@@ -11,6 +11,7 @@ import (
 var (
 	errNoBody    = errors.New("it answered without a body")
 	errNoVerdict = errors.New("it judged an answer without a verdict")
+	errLongState = errors.New("what it keeps between rounds is too large")
 	errNoPlan    = errors.New("it planned nothing")
 )
 

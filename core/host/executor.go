@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,16 +36,20 @@ type Profile struct {
 func NewProfile(id string, data []byte) *Profile {
 	p := &Profile{ID: id, JSON: data}
 	var v struct {
-		BaseURL  string   `json:"base_url"`
-		BaseURLs []string `json:"base_urls"`
-		Hosts    []string `json:"hosts"`
+		BaseURL  string            `json:"base_url"`
+		BaseURLs []string          `json:"base_urls"`
+		Hosts    []string          `json:"hosts"`
+		Fallback []string          `json:"extra_fallback_urls"`
+		Paths    map[string]string `json:"paths"` // some are whole URLs
 		OAuth    struct {
 			Token   string `json:"token_url"`
 			Refresh string `json:"refresh_url"`
 		} `json:"oauth"`
 	}
 	if json.Unmarshal(data, &v) == nil {
-		for _, base := range append(v.BaseURLs, v.BaseURL, v.OAuth.Token, v.OAuth.Refresh) {
+		bases := append(v.BaseURLs, v.BaseURL, v.OAuth.Token, v.OAuth.Refresh)
+		bases = slices.AppendSeq(append(bases, v.Fallback...), maps.Values(v.Paths))
+		for _, base := range bases {
 			if u, err := url.Parse(base); err == nil && u.Host != "" {
 				p.hosts = append(p.hosts, hostPatterns([]string{u.Scheme + "://" + u.Host})...)
 			}
@@ -70,6 +75,10 @@ type PlanInput struct {
 	Effects    Effects      // performs HTTP a guest needs before it can plan; nil = refuse
 	Secrets    Secrets      // of the chosen account, for guests that were granted to sign with them; nil = none
 	Seed       uint64       // 0 = random
+
+	Dialect string        // of Body
+	State   []byte        // of the verdict that asked for this round
+	Session func() string // stands for the client's conversation; asked only for executors that want it, nil = unknown
 }
 
 // Effects performs a plan on behalf of a guest.
@@ -87,12 +96,14 @@ type ResultInput struct {
 	Profile  *Profile
 	Endpoint string
 	Model    string
-	Stream   bool // the answer is a stream of the plan's framing
+	Stream   bool   // the answer is a stream of the plan's framing
+	URL      string // that answered
 	Status   int
 	Header   []abi.Header
 	Body     []byte // at most 64 KiB are shown; nil for a good stream
 	AuthKind string
 	Attempt  int
+	State    []byte // that the plan was made with
 	Effects  Effects
 }
 
@@ -101,6 +112,7 @@ type Verdict struct {
 	Kind  abi.VerdictKind
 	Err   *fault.Error  // with retry, refresh, fallback, error
 	After time.Duration // with retry
+	State []byte        // with retry: for the next round
 }
 
 // maxResultBody is how much of an answer a guest is shown to judge it.
@@ -121,8 +133,8 @@ func (x *Executor) Plan(ctx context.Context, in PlanInput) (*Planned, error) {
 		if out = x.memo.find(in.Profile, w.Buf); out != nil {
 			return nil
 		}
-		memorable := false
-		err := x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects, in.Secrets, &memorable}, func(rec []byte) (err error) {
+		memorable, minted := false, map[string]string{}
+		err := x.run(ctx, abi.OpExPlan, w.Buf, runInput{in.Profile, in.Body, in.Blobs, in.Seed, in.Effects, in.Secrets, &memorable, minted}, func(rec []byte) (err error) {
 			out, err = readPlanned(rec)
 			return err
 		}, func(tainted func() bool) error {
@@ -131,6 +143,9 @@ func (x *Executor) Plan(ctx context.Context, in PlanInput) (*Planned, error) {
 			}
 			return x.check(out.Send, in.Profile, tainted)
 		})
+		if err == nil && out.Send != nil && len(minted) > 0 {
+			out.Send.minted = minted
+		}
 		if err == nil && memorable && out.Send != nil && !out.Send.marked() {
 			x.memo.keep(in.Profile, w.Buf, out)
 		}
@@ -149,6 +164,13 @@ func (x *Executor) planRecord(w *abi.Writer, in *PlanInput) {
 	}
 	for _, h := range in.Header {
 		w.Pair(abi.TagClientHeader, h.Name, h.Value)
+	}
+	w.Text(abi.TagDialect, in.Dialect)
+	if x.spec.Session && in.Session != nil {
+		w.Text(abi.TagSession, in.Session())
+	}
+	if in.State != nil {
+		w.Bytes(abi.TagState, in.State)
 	}
 	if in.Previous != nil {
 		m := w.Open(abi.TagPrevious)
@@ -211,6 +233,10 @@ func (x *Executor) Result(ctx context.Context, in ResultInput) (Verdict, error) 
 	err := withRecord(func(w *abi.Writer) error {
 		x.head(w, in.Profile, in.Endpoint, in.Model, in.AuthKind, in.Stream, in.Attempt)
 		w.U32(abi.TagStatus, uint32(in.Status))
+		w.Text(abi.TagPlanURL, in.URL)
+		if in.State != nil {
+			w.Bytes(abi.TagState, in.State)
+		}
 		for _, h := range in.Header {
 			if !strings.EqualFold(h.Name, "set-cookie") {
 				w.Pair(abi.TagHeader, h.Name, h.Value)
@@ -236,6 +262,11 @@ func (x *Executor) readVerdict(rec []byte, in *ResultInput, out *Verdict) error 
 			out.Kind = abi.VerdictKind(f.Uint())
 		case f.Tag == abi.TagRetryAfterMS:
 			out.After = time.Duration(f.Int()) * time.Millisecond
+		case f.Tag == abi.TagState:
+			if len(f.Value) > x.mod.limits.Continuation {
+				return errLongState
+			}
+			out.State = append([]byte{}, f.Value...)
 		case e.Set(f):
 			failed = true
 		default:
@@ -288,6 +319,8 @@ type runInput struct {
 	// memorable is told whether the answer follows from the record alone: the
 	// guest saw no body, no clock, no random bits, and needed no HTTP.
 	memorable *bool
+
+	minted map[string]string // takes the secrets that exchanges obtain; nil = none may
 }
 
 // run performs an operation with its NEED rounds. input is the record without
@@ -369,10 +402,14 @@ func (x *Executor) fulfil(ctx context.Context, w *abi.Writer, asked *need, in ru
 			return err
 		}
 	}
+	minted := in.minted
+	if minted == nil {
+		minted = map[string]string{}
+	}
 	w.Reset()
 	w.Bytes(abi.TagContinuation, asked.continuation)
 	for _, p := range asked.plans {
-		reply, err := in.effects(ctx, p)
+		reply, err := x.effect(ctx, p, &in, minted)
 		m := w.Open(abi.TagReply)
 		if err != nil {
 			fromFault(fault.From(err)).AppendTo(w)

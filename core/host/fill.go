@@ -158,6 +158,9 @@ func (f *filler) secret(name string) string {
 		f.fail("The plugin %s may not use the secret %s: it was not granted", f.plan.by.part.Plugin, name)
 		return ""
 	}
+	if v, ok := f.plan.minted[name]; ok {
+		return v
+	}
 	if f.secrets != nil {
 		if v, ok := f.secrets(name); ok {
 			return v

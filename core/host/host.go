@@ -26,7 +26,9 @@ type Host struct {
 	listeners []func()
 
 	tokens tokens // exchanged for keys of service accounts
-	kv     kvStore
+
+	exchanges exchanges // tokens that plans of executors obtained
+	kv        kvStore
 
 	files files // what the directory held at the last scan; owned by run
 	ready chan struct{}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,12 @@ type Plan struct {
 	Idempotent  bool
 	ForceStream bool // upstream streams even when the client did not ask: collect
 	CostHint    uint32
+	Judge       bool // an answer 429 is judged by the executor before another URL is tried
+	Poll        Poll // in a NEED
+	Fresh       bool // in a NEED: the token obtained before is not good any more
+
+	tokens []Token           // that the reply of a NEED's plan has
+	minted map[string]string // secrets that exchanges have obtained for this plan
 
 	by    *Executor // whose plan it is; nil = the gateway's own
 	reach *reach    // where it may go; nil = anywhere
@@ -40,6 +47,17 @@ func (p *Plan) mayUse(name string) bool {
 	g := p.by.mod.grants
 	return slices.Contains(g.Use, name) || slices.Contains(g.Reveal, name)
 }
+
+// Poll is how a long-running operation is waited for.
+type Poll struct {
+	Until string // dotted path of the member that becomes true; "" = no polling
+	Every time.Duration
+	Max   int
+}
+
+// Minted are the secrets that were obtained for this plan alone, for taking them
+// out of texts that leave the gateway.
+func (p *Plan) Minted() []string { return slices.Collect(maps.Values(p.minted)) }
 
 // PlanTimeouts are clocks a guest asks for; 0 = the caller's own.
 type PlanTimeouts struct{ Connect, FirstByte, Idle, Total time.Duration }
@@ -59,9 +77,12 @@ type Local struct {
 	Frames []abi.Frame // of a streamed answer; DelayMS is the pause before each
 }
 
-// Planned is what EX_PLAN answered: exactly one member is set.
+// Planned is what EX_PLAN answered: exactly one of the first four members is set.
 type Planned struct {
 	Send    *Plan
 	Local   *Local
-	Refresh bool // refresh the credential, then plan again
+	Refresh bool   // refresh the credential, then plan again
+	Reshape string // translate the request into this dialect, then plan again
+
+	Learned map[string]string // attributes of the account to keep
 }

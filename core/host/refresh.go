@@ -26,6 +26,7 @@ type AuthInput struct {
 	Attributes map[string]string // non-secret account attributes
 	Expires    time.Time         // of the access token; zero = unknown
 	Effects    Effects
+	Secrets    Secrets // of the account, for exchanges and for guests that may sign with them; nil = none
 }
 
 // Renewal is how a credential is renewed: a plan to send, and where its reply
@@ -71,18 +72,8 @@ func (x *Executor) Refresh(ctx context.Context, in AuthInput) (*Renewal, error) 
 		if out.Plan, err = readPlan(f); err != nil {
 			return err
 		}
-		out.Tokens = nil
-		r := f.Record()
-		for r.Next() {
-			if f := r.Field(); f.Tag == abi.TagPlanToken {
-				field, path, err := f.Pair()
-				if err != nil {
-					return err
-				}
-				out.Tokens = append(out.Tokens, Token{field, path})
-			}
-		}
-		return r.Err()
+		out.Tokens = out.Plan.tokens
+		return nil
 	}, func(tainted func() bool) error { return x.check(out.Plan, in.Profile, tainted) })
 	if err != nil {
 		return nil, err
@@ -113,7 +104,7 @@ func (x *Executor) credential(ctx context.Context, op abi.Op, in AuthInput, use 
 		if !in.Expires.IsZero() {
 			w.I64(abi.TagExpiresMS, in.Expires.UnixMilli())
 		}
-		return x.run(ctx, op, w.Buf, runInput{profile: in.Profile, effects: in.Effects}, use, approve)
+		return x.run(ctx, op, w.Buf, runInput{profile: in.Profile, effects: in.Effects, secrets: in.Secrets}, use, approve)
 	})
 	var e *fault.Error
 	if errors.As(err, &e) && e.Status == 501 && e.Class == fault.ClassPlugin {

@@ -139,6 +139,8 @@ const (
 	TagExpiresMS    Tag = 0x003A // i64: when the credential expires, Unix milliseconds
 	TagBodyDigest   Tag = 0x003B // bytes: SHA-256 of the final request body, in EX_SIGN
 	TagTrait        Tag = 0x003C // str: what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated
+	TagSession      Tag = 0x003D // str: stands for the client's conversation, where it names one; for executors whose manifest has "session"
+	TagDialect      Tag = 0x003E // str: dialect of the body to plan for
 	TagClientHeader Tag = 0x0037 // tlv: client header the executor may merge: Name, Value; repeated
 )
 
@@ -177,6 +179,8 @@ const (
 	TagNeed            Tag = 0x0103 // tlv: HTTP plans to perform before the operation can answer
 	TagContinuation    Tag = 0x0104 // bytes: opaque state given back with RESUME
 	TagResumeOp        Tag = 0x0106 // u32: operation that RESUME continues; its input fields follow again
+	TagReshape         Tag = 0x0107 // str: dialect to translate the request to before it is planned again
+	TagLearned         Tag = 0x0109 // tlv: attribute of the account that was found out, to keep: Name, Value; repeated
 	TagReply           Tag = 0x0105 // tlv: result of one plan of a NEED: Status, Header, Body or error record; repeated
 	TagPlanMethod      Tag = 0x0110 // str: HTTP method; POST when absent
 	TagPlanURL         Tag = 0x0111 // str: absolute URL; repeated = further base URLs in order of preference
@@ -200,6 +204,11 @@ const (
 	TagPlanDialect     Tag = 0x0123 // str: dialect of the answer when it differs from the part's
 	TagPlanForced      Tag = 0x0124 // u8: 1 = the upstream always streams, also when the client did not ask
 	TagPlanToken       Tag = 0x0125 // tlv: field of the credential and where the reply has it (dotted path): Name, Value; repeated, in plans that renew or obtain one
+	TagPlanJudge       Tag = 0x0126 // u8: 1 = an answer 429 is judged by EX_RESULT before another URL is tried
+	TagPlanPoll        Tag = 0x0127 // str: dotted path of a reply's member: the request is sent again until it is true; in plans of a NEED
+	TagPlanPollMS      Tag = 0x0128 // u32: pause between polls, milliseconds
+	TagPlanPollMax     Tag = 0x0129 // u32: most polls
+	TagPlanFresh       Tag = 0x012A // u8: 1 = the token that this plan of a NEED obtained before is not good any more
 	TagLocalStatus     Tag = 0x0130 // u32: status of a local answer
 	TagLocalHeader     Tag = 0x0131 // tlv: header of a local answer: Name, Value; repeated
 	TagLocalBody       Tag = 0x0132 // bytes: body of a local answer
@@ -208,6 +217,7 @@ const (
 // EX_RESULT results.
 const (
 	TagVerdict      Tag = 0x0150 // u8: 1 stream, 2 body, 3 retry, 4 refresh, 5 fallback, 6 error; an error record follows with 3 to 6
+	TagState        Tag = 0x0152 // bytes: what a retry wants to be told in the EX_PLAN and EX_RESULT of the next round
 	TagRetryAfterMS Tag = 0x0151 // i64: wait before the retry, milliseconds
 )
 
@@ -218,7 +228,7 @@ func features() []string {
 // critical reports whether an unknown reader must refuse the tag.
 func critical(t Tag) bool {
 	switch t {
-	case TagFrame, TagPlan, TagLocal, TagRefresh, TagNeed, TagPlanEdit:
+	case TagFrame, TagPlan, TagLocal, TagRefresh, TagNeed, TagReshape, TagPlanEdit:
 		return true
 	}
 	return false

@@ -67,6 +67,8 @@ export const TAG_REBUILD: u16 = 0x0039; // 1 = write an answer anew although bot
 export const TAG_EXPIRES_MS: u16 = 0x003A; // when the credential expires, Unix milliseconds
 export const TAG_BODY_DIGEST: u16 = 0x003B; // SHA-256 of the final request body, in EX_SIGN
 export const TAG_TRAIT: u16 = 0x003C; // what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated
+export const TAG_SESSION: u16 = 0x003D; // stands for the client's conversation, where it names one; for executors whose manifest has "session"
+export const TAG_DIALECT: u16 = 0x003E; // dialect of the body to plan for
 export const TAG_CLIENT_HEADER: u16 = 0x0037; // client header the executor may merge: Name, Value; repeated
 export const TAG_USAGE: u16 = 0x0040; // token usage record; the last one of a stream wins
 export const TAG_USAGE_PROMPT: u16 = 0x0041; // prompt tokens, cached ones included
@@ -93,6 +95,8 @@ export const TAG_REFRESH: u16 = 0x0102; // 1 = refresh the credential first
 export const TAG_NEED: u16 = 0x0103; // HTTP plans to perform before the operation can answer
 export const TAG_CONTINUATION: u16 = 0x0104; // opaque state given back with RESUME
 export const TAG_RESUME_OP: u16 = 0x0106; // operation that RESUME continues; its input fields follow again
+export const TAG_RESHAPE: u16 = 0x0107; // dialect to translate the request to before it is planned again
+export const TAG_LEARNED: u16 = 0x0109; // attribute of the account that was found out, to keep: Name, Value; repeated
 export const TAG_REPLY: u16 = 0x0105; // result of one plan of a NEED: Status, Header, Body or error record; repeated
 export const TAG_PLAN_METHOD: u16 = 0x0110; // HTTP method; POST when absent
 export const TAG_PLAN_URL: u16 = 0x0111; // absolute URL; repeated = further base URLs in order of preference
@@ -116,15 +120,21 @@ export const TAG_EDIT_PATH: u16 = 0x0122; // member name; repeated = nested
 export const TAG_PLAN_DIALECT: u16 = 0x0123; // dialect of the answer when it differs from the part's
 export const TAG_PLAN_FORCED: u16 = 0x0124; // 1 = the upstream always streams, also when the client did not ask
 export const TAG_PLAN_TOKEN: u16 = 0x0125; // field of the credential and where the reply has it (dotted path): Name, Value; repeated, in plans that renew or obtain one
+export const TAG_PLAN_JUDGE: u16 = 0x0126; // 1 = an answer 429 is judged by EX_RESULT before another URL is tried
+export const TAG_PLAN_POLL: u16 = 0x0127; // dotted path of a reply's member: the request is sent again until it is true; in plans of a NEED
+export const TAG_PLAN_POLL_MS: u16 = 0x0128; // pause between polls, milliseconds
+export const TAG_PLAN_POLL_MAX: u16 = 0x0129; // most polls
+export const TAG_PLAN_FRESH: u16 = 0x012A; // 1 = the token that this plan of a NEED obtained before is not good any more
 export const TAG_LOCAL_STATUS: u16 = 0x0130; // status of a local answer
 export const TAG_LOCAL_HEADER: u16 = 0x0131; // header of a local answer: Name, Value; repeated
 export const TAG_LOCAL_BODY: u16 = 0x0132; // body of a local answer
 export const TAG_VERDICT: u16 = 0x0150; // 1 stream, 2 body, 3 retry, 4 refresh, 5 fallback, 6 error; an error record follows with 3 to 6
+export const TAG_STATE: u16 = 0x0152; // what a retry wants to be told in the EX_PLAN and EX_RESULT of the next round
 export const TAG_RETRY_AFTER_MS: u16 = 0x0151; // wait before the retry, milliseconds
 
 /** Tells whether a reader that does not know the tag must refuse the record. */
 export function critical(tag: u16): bool {
-  return tag == TAG_FRAME || tag == TAG_PLAN || tag == TAG_LOCAL || tag == TAG_REFRESH || tag == TAG_NEED || tag == TAG_PLAN_EDIT;
+  return tag == TAG_FRAME || tag == TAG_PLAN || tag == TAG_LOCAL || tag == TAG_REFRESH || tag == TAG_NEED || tag == TAG_RESHAPE || tag == TAG_PLAN_EDIT;
 }
 
 /** The name of an operation, "" for an unknown one. */

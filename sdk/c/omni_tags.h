@@ -70,6 +70,8 @@
 #define OMNI_TAG_EXPIRES_MS 0x003Au /* when the credential expires, Unix milliseconds */
 #define OMNI_TAG_BODY_DIGEST 0x003Bu /* SHA-256 of the final request body, in EX_SIGN */
 #define OMNI_TAG_TRAIT 0x003Cu /* what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated */
+#define OMNI_TAG_SESSION 0x003Du /* stands for the client's conversation, where it names one; for executors whose manifest has "session" */
+#define OMNI_TAG_DIALECT 0x003Eu /* dialect of the body to plan for */
 #define OMNI_TAG_CLIENT_HEADER 0x0037u /* client header the executor may merge: Name, Value; repeated */
 #define OMNI_TAG_USAGE 0x0040u /* token usage record; the last one of a stream wins */
 #define OMNI_TAG_USAGE_PROMPT 0x0041u /* prompt tokens, cached ones included */
@@ -96,6 +98,8 @@
 #define OMNI_TAG_NEED 0x0103u /* HTTP plans to perform before the operation can answer */
 #define OMNI_TAG_CONTINUATION 0x0104u /* opaque state given back with RESUME */
 #define OMNI_TAG_RESUME_OP 0x0106u /* operation that RESUME continues; its input fields follow again */
+#define OMNI_TAG_RESHAPE 0x0107u /* dialect to translate the request to before it is planned again */
+#define OMNI_TAG_LEARNED 0x0109u /* attribute of the account that was found out, to keep: Name, Value; repeated */
 #define OMNI_TAG_REPLY 0x0105u /* result of one plan of a NEED: Status, Header, Body or error record; repeated */
 #define OMNI_TAG_PLAN_METHOD 0x0110u /* HTTP method; POST when absent */
 #define OMNI_TAG_PLAN_URL 0x0111u /* absolute URL; repeated = further base URLs in order of preference */
@@ -119,15 +123,21 @@
 #define OMNI_TAG_PLAN_DIALECT 0x0123u /* dialect of the answer when it differs from the part's */
 #define OMNI_TAG_PLAN_FORCED 0x0124u /* 1 = the upstream always streams, also when the client did not ask */
 #define OMNI_TAG_PLAN_TOKEN 0x0125u /* field of the credential and where the reply has it (dotted path): Name, Value; repeated, in plans that renew or obtain one */
+#define OMNI_TAG_PLAN_JUDGE 0x0126u /* 1 = an answer 429 is judged by EX_RESULT before another URL is tried */
+#define OMNI_TAG_PLAN_POLL 0x0127u /* dotted path of a reply's member: the request is sent again until it is true; in plans of a NEED */
+#define OMNI_TAG_PLAN_POLL_MS 0x0128u /* pause between polls, milliseconds */
+#define OMNI_TAG_PLAN_POLL_MAX 0x0129u /* most polls */
+#define OMNI_TAG_PLAN_FRESH 0x012Au /* 1 = the token that this plan of a NEED obtained before is not good any more */
 #define OMNI_TAG_LOCAL_STATUS 0x0130u /* status of a local answer */
 #define OMNI_TAG_LOCAL_HEADER 0x0131u /* header of a local answer: Name, Value; repeated */
 #define OMNI_TAG_LOCAL_BODY 0x0132u /* body of a local answer */
 #define OMNI_TAG_VERDICT 0x0150u /* 1 stream, 2 body, 3 retry, 4 refresh, 5 fallback, 6 error; an error record follows with 3 to 6 */
+#define OMNI_TAG_STATE 0x0152u /* what a retry wants to be told in the EX_PLAN and EX_RESULT of the next round */
 #define OMNI_TAG_RETRY_AFTER_MS 0x0151u /* wait before the retry, milliseconds */
 
 /* Tells whether a reader that does not know the tag must refuse the record. */
 static inline int omni_critical(unsigned tag) {
-  return tag == OMNI_TAG_FRAME || tag == OMNI_TAG_PLAN || tag == OMNI_TAG_LOCAL || tag == OMNI_TAG_REFRESH || tag == OMNI_TAG_NEED || tag == OMNI_TAG_PLAN_EDIT;
+  return tag == OMNI_TAG_FRAME || tag == OMNI_TAG_PLAN || tag == OMNI_TAG_LOCAL || tag == OMNI_TAG_REFRESH || tag == OMNI_TAG_NEED || tag == OMNI_TAG_RESHAPE || tag == OMNI_TAG_PLAN_EDIT;
 }
 
 /* The name of an operation, 0 for an unknown one. */

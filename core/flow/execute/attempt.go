@@ -40,6 +40,9 @@ type attempt struct {
 	request  *request
 	plan     *host.Plan
 	resp     *upstream.Response
+	url      string // that answered
+	state    []byte // what the executor wants to be told in the next round
+	retries  int    // that the executor asked for with a state
 
 	decoded bool // the answer's frames are in the provider's dialect already
 	status  int  // of upstream, 0 = none yet
@@ -79,6 +82,10 @@ func (a *attempt) run() *fault.Error {
 // executor said so or because a credential was renewed.
 const maxRounds = 2
 
+// maxRetries is how often it may for an executor that keeps account of its
+// retries. Their waits are bounded by those of the request.
+const maxRetries = 24
+
 // exchange plans, sends and judges once.
 func (a *attempt) exchange(round int) *fault.Error {
 	planned, err := a.planned(round)
@@ -107,21 +114,54 @@ func (a *attempt) exchange(round int) *fault.Error {
 // planned asks the executor how to serve the request, and renews the credential
 // if it says that this comes first.
 func (a *attempt) planned(round int) (*host.Planned, *fault.Error) {
-	for try := 0; ; try++ {
+	refreshed, reshaped := false, false
+	for {
 		planned, err := a.executor.Plan(a.c.Ctx, a.planInput(round))
 		if err != nil {
 			return nil, a.pluginFault(err)
 		}
-		if !planned.Refresh {
-			return planned, nil
+		if len(planned.Learned) > 0 {
+			a.remember(planned.Learned)
 		}
-		if try > 0 {
+		switch {
+		case planned.Reshape != "" && !reshaped:
+			reshaped = true
+			if err := a.reshape(planned.Reshape); err != nil {
+				return nil, err
+			}
+			continue
+		case planned.Reshape != "":
+			return nil, fault.New(fault.PluginTrap, "The executor cannot plan the request in the dialect it asked for")
+		case !planned.Refresh:
+			return planned, nil
+		case refreshed:
 			return nil, fault.New(fault.InvalidKey, "The credential of account "+a.lease.Account().Name+" cannot be renewed")
 		}
+		refreshed = true
 		if err := a.renew(false); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// reshape makes the request anew in a dialect, for all accounts of the target.
+func (a *attempt) reshape(dialect string) *fault.Error {
+	t := *a.t
+	t.Dialect = dialect
+	made, err := a.l.s.prepareAnew(a.c, &t)
+	if err != nil {
+		return err
+	}
+	a.request, a.l.request = made, made
+	return nil
+}
+
+// remember keeps what the executor found out about the account.
+func (a *attempt) remember(data map[string]string) {
+	if err := a.l.s.Pool.Learn(a.c.Ctx, a.lease.Account().ID, data); err != nil {
+		a.l.s.Log.Warn("what was learnt about an account is not stored", "account", a.lease.Account().ID, "error", err)
+	}
+	a.lease.Reload()
 }
 
 func (a *attempt) planInput(round int) host.PlanInput {
@@ -137,6 +177,9 @@ func (a *attempt) planInput(round int) host.PlanInput {
 		Attributes: acc.Data,
 		Header:     forwarded(a.c.Header),
 		Attempt:    round,
+		Dialect:    a.request.dialect,
+		State:      a.state,
+		Session:    a.session,
 		Effects:    a.effects,
 		Secrets:    a.lease.Secret,
 	}
@@ -174,8 +217,8 @@ func (a *attempt) refused(round int) *fault.Error {
 	_ = a.resp.Close()
 	v, err := a.executor.Result(a.c.Ctx, host.ResultInput{
 		Profile: a.c.Snapshot.Profile(a.t.Provider.ID), Endpoint: call.EndpointChat, Model: a.t.Upstream, Stream: a.c.Stream,
-		Status: a.resp.Status, Header: a.resp.Header, Body: body, AuthKind: authKind(a.lease.Account().Auth),
-		Attempt: round, Effects: a.effects,
+		URL: a.url, Status: a.resp.Status, Header: a.resp.Header, Body: []byte(a.secrets().Text(string(body))), // some quote the key
+		AuthKind: authKind(a.lease.Account().Auth), Attempt: round, State: a.state, Effects: a.effects,
 	})
 	if err != nil {
 		return a.pluginFault(err)
@@ -188,7 +231,14 @@ func (a *attempt) refused(round int) *fault.Error {
 		failure.RetryAfter = fault.RetryAfter(a.resp.Get, body, a.l.s.Now())
 	}
 	a.blamed(failure)
-	if round >= maxRounds {
+	if v.Kind == abi.VerdictRetry && v.State != nil {
+		if a.retries < maxRetries && a.l.wait(int(v.After.Milliseconds())) {
+			a.retries, a.state = a.retries+1, v.State
+			return a.exchange(round + 1) // the executor saw them all: the last failure tells most
+		}
+		return failure
+	}
+	if round >= maxRounds+a.retries {
 		return failure
 	}
 	switch {

@@ -55,6 +55,7 @@ func (a *attempt) secrets() host.Concealed {
 		add(s)
 	}
 	if a.plan != nil {
+		list = append(list, a.plan.Minted()...)
 		filled, err := host.Fill(a.c.Ctx, a.plan, a.lease.Secret, nil, nil)
 		if err == nil {
 			addSent(filled, add)

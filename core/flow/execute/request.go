@@ -78,6 +78,16 @@ func put(body []byte, path string, v any) ([]byte, *fault.Error) {
 // same dialect, else a translation, over the hub if a rule changes something
 // that is the same in every dialect.
 func (s *Stage) prepare(c *call.Call, t *call.Target) (*request, *fault.Error) {
+	return s.prepared(c, t, false)
+}
+
+// prepareAnew does so over the hub in any case: the executor cannot take the
+// client's own words.
+func (s *Stage) prepareAnew(c *call.Call, t *call.Target) (*request, *fault.Error) {
+	return s.prepared(c, t, true)
+}
+
+func (s *Stage) prepared(c *call.Call, t *call.Target, anew bool) (*request, *fault.Error) {
 	r := &request{dialect: t.Dialect, same: t.Dialect == c.Dialect}
 	shape, err := s.shapeFor(c, t)
 	if err != nil {
@@ -85,7 +95,7 @@ func (s *Stage) prepare(c *call.Call, t *call.Target) (*request, *fault.Error) {
 	}
 	source := shape.strip(c)
 	switch {
-	case shape.needsHub():
+	case shape.needsHub() || anew && r.same:
 		r.same = false
 		err = r.overHub(c, t, shape)
 	case r.same && !carriesEnvelope(c):

@@ -40,7 +40,10 @@ func (a *attempt) send() *fault.Error {
 		Redirects: filled.Redirects(), MayFollow: filled.MayFollow,
 	}
 	var last *fault.Error
-	urls := a.healthiest(filled.URLs)
+	urls := filled.URLs
+	if a.state == nil { // else the executor chose among them
+		urls = a.healthiest(urls)
+	}
 	for i, u := range urls {
 		req.URL, req.Proxy, req.Header = u, a.proxy(u), filled.HeaderFor(u)
 		req.AllowPrivate = filled.MayBePrivate(u, a.t.Provider.AllowPrivate)
@@ -65,11 +68,11 @@ func (a *attempt) send() *fault.Error {
 			return last
 		}
 		report(nil, resp.Status)
-		if resp.Status == 429 && i+1 < len(urls) {
+		if resp.Status == 429 && i+1 < len(urls) && !a.plan.Judge {
 			_ = resp.Close()
 			continue
 		}
-		a.resp = resp
+		a.resp, a.url = resp, a.plan.URLs[max(slices.Index(filled.URLs, u), 0)] // without what was filled in
 		return nil
 	}
 	if last == nil {

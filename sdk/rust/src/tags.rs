@@ -71,6 +71,8 @@ pub const TAG_REBUILD: u16 = 0x0039; // 1 = write an answer anew although both s
 pub const TAG_EXPIRES_MS: u16 = 0x003A; // when the credential expires, Unix milliseconds
 pub const TAG_BODY_DIGEST: u16 = 0x003B; // SHA-256 of the final request body, in EX_SIGN
 pub const TAG_TRAIT: u16 = 0x003C; // what is known of the upstream of a translation: developer, think_prefilled, think:<tag>; repeated
+pub const TAG_SESSION: u16 = 0x003D; // stands for the client's conversation, where it names one; for executors whose manifest has "session"
+pub const TAG_DIALECT: u16 = 0x003E; // dialect of the body to plan for
 pub const TAG_CLIENT_HEADER: u16 = 0x0037; // client header the executor may merge: Name, Value; repeated
 pub const TAG_USAGE: u16 = 0x0040; // token usage record; the last one of a stream wins
 pub const TAG_USAGE_PROMPT: u16 = 0x0041; // prompt tokens, cached ones included
@@ -97,6 +99,8 @@ pub const TAG_REFRESH: u16 = 0x0102; // 1 = refresh the credential first
 pub const TAG_NEED: u16 = 0x0103; // HTTP plans to perform before the operation can answer
 pub const TAG_CONTINUATION: u16 = 0x0104; // opaque state given back with RESUME
 pub const TAG_RESUME_OP: u16 = 0x0106; // operation that RESUME continues; its input fields follow again
+pub const TAG_RESHAPE: u16 = 0x0107; // dialect to translate the request to before it is planned again
+pub const TAG_LEARNED: u16 = 0x0109; // attribute of the account that was found out, to keep: Name, Value; repeated
 pub const TAG_REPLY: u16 = 0x0105; // result of one plan of a NEED: Status, Header, Body or error record; repeated
 pub const TAG_PLAN_METHOD: u16 = 0x0110; // HTTP method; POST when absent
 pub const TAG_PLAN_URL: u16 = 0x0111; // absolute URL; repeated = further base URLs in order of preference
@@ -120,15 +124,21 @@ pub const TAG_EDIT_PATH: u16 = 0x0122; // member name; repeated = nested
 pub const TAG_PLAN_DIALECT: u16 = 0x0123; // dialect of the answer when it differs from the part's
 pub const TAG_PLAN_FORCED: u16 = 0x0124; // 1 = the upstream always streams, also when the client did not ask
 pub const TAG_PLAN_TOKEN: u16 = 0x0125; // field of the credential and where the reply has it (dotted path): Name, Value; repeated, in plans that renew or obtain one
+pub const TAG_PLAN_JUDGE: u16 = 0x0126; // 1 = an answer 429 is judged by EX_RESULT before another URL is tried
+pub const TAG_PLAN_POLL: u16 = 0x0127; // dotted path of a reply's member: the request is sent again until it is true; in plans of a NEED
+pub const TAG_PLAN_POLL_MS: u16 = 0x0128; // pause between polls, milliseconds
+pub const TAG_PLAN_POLL_MAX: u16 = 0x0129; // most polls
+pub const TAG_PLAN_FRESH: u16 = 0x012A; // 1 = the token that this plan of a NEED obtained before is not good any more
 pub const TAG_LOCAL_STATUS: u16 = 0x0130; // status of a local answer
 pub const TAG_LOCAL_HEADER: u16 = 0x0131; // header of a local answer: Name, Value; repeated
 pub const TAG_LOCAL_BODY: u16 = 0x0132; // body of a local answer
 pub const TAG_VERDICT: u16 = 0x0150; // 1 stream, 2 body, 3 retry, 4 refresh, 5 fallback, 6 error; an error record follows with 3 to 6
+pub const TAG_STATE: u16 = 0x0152; // what a retry wants to be told in the EX_PLAN and EX_RESULT of the next round
 pub const TAG_RETRY_AFTER_MS: u16 = 0x0151; // wait before the retry, milliseconds
 
 /// Tells whether a reader that does not know the tag must refuse the record.
 pub fn critical(tag: u16) -> bool {
-    matches!(tag, TAG_FRAME | TAG_PLAN | TAG_LOCAL | TAG_REFRESH | TAG_NEED | TAG_PLAN_EDIT)
+    matches!(tag, TAG_FRAME | TAG_PLAN | TAG_LOCAL | TAG_REFRESH | TAG_NEED | TAG_RESHAPE | TAG_PLAN_EDIT)
 }
 
 /// The name of an operation, None for an unknown one.
