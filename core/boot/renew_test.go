@@ -55,7 +55,7 @@ func newGrantAhead(t *testing.T, opt fake.IssuerOptions, ttl, lead time.Duration
 providers:
   lab: {dialect: openai, base_urls: [%q], allow_private: true, models: [{id: m}]}
 oauth:
-  lab: {client_id: omniroute, client_secret: %s, token_url: %q, body: %s, lead: %s}
+  lab: {client_id: omniroute, client_secret: %s, token_url: %q, body: %s, refresh_lead: %s}
 `, g.up.OpenAIBase(), clientSecret, g.issuer.URL, body, lead))
 	g.inside(func(p *account.Pool) {
 		now := time.Now()

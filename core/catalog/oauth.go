@@ -13,6 +13,9 @@ type OAuth struct {
 	Lead time.Duration
 	// Renewable says that there is an endpoint to renew at.
 	Renewable bool
+	// Entry is all that is known of the authorization server, by the names of the
+	// data, without the client's secret; nil = nothing.
+	Entry map[string]any
 }
 
 // oauth puts the authorization server of a provider into its entry, for its
@@ -27,12 +30,12 @@ func (b *builder) oauth(id string, r raw, known []map[string]any) OAuth {
 	}
 	var mine config.OAuthClient
 	if b.in.Config != nil {
-		mine = b.in.Config.OAuth[id]
+		mine = b.in.Config.OAuth.Clients[id]
 	}
 	own, _ := r["oauth"].(map[string]any) // of a plugin
 	entry.merge(own)
 	entry.client(&mine)
-	o := OAuth{ClientID: entry.text("client_id"), ClientSecret: mine.ClientSecret, Lead: mine.Lead,
+	o := OAuth{ClientID: entry.text("client_id"), ClientSecret: mine.ClientSecret, Lead: mine.RefreshLead,
 		Renewable: entry.text("refresh_url") != "" || entry.text("token_url") != ""}
 	if o.Lead == 0 {
 		o.Lead = time.Duration(seconds(entry["refresh_lead_seconds"])) * time.Second
@@ -40,6 +43,7 @@ func (b *builder) oauth(id string, r raw, known []map[string]any) OAuth {
 	if len(entry) == 0 {
 		return o
 	}
+	o.Entry = entry
 	if auth := r.sub("auth"); o.Renewable && auth["oauth"] == nil && r.text("group") == "compatible" {
 		auth["oauth"] = map[string]any{"header": "Authorization", "prefix": "Bearer "} // RFC 6750
 	}
@@ -58,9 +62,9 @@ func (b *builder) oauth(id string, r raw, known []map[string]any) OAuth {
 
 // client applies what the operator says about an authorization server.
 func (r raw) client(c *config.OAuthClient) {
-	for name, v := range map[string]string{
-		"client_id": c.ClientID, "token_url": c.TokenURL, "refresh_url": c.RefreshURL, "authorize_url": c.AuthorizeURL, "refresh_body": c.Body,
-	} {
+	set := c.URLs()
+	set["client_id"], set["redirect"], set["refresh_body"] = c.ClientID, c.Redirect, c.Body
+	for name, v := range set {
 		if v != "" {
 			r[name] = v
 		}

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,10 +15,10 @@ import (
 func TestOAuthOfProviders(t *testing.T) {
 	cat, diags := Build(Inputs{Config: &config.File{
 		Providers: map[string]config.Provider{"lab": {Dialect: "openai", BaseURLs: []string{"http://127.0.0.1:1/v1"}}},
-		OAuth: map[string]config.OAuthClient{
-			"lab":        {ClientID: "me", ClientSecret: "canary-secret", TokenURL: "http://127.0.0.1:1/token", RefreshURL: "http://127.0.0.1:1/refresh", AuthorizeURL: "http://127.0.0.1:1/login", Lead: time.Minute},
+		OAuth: config.OAuth{Clients: map[string]config.OAuthClient{
+			"lab":        {ClientID: "me", ClientSecret: "canary-secret", TokenURL: "http://127.0.0.1:1/token", RefreshURL: "http://127.0.0.1:1/refresh", AuthorizeURL: "http://127.0.0.1:1/login", RefreshLead: time.Minute},
 			"gemini-cli": {ClientSecret: "canary-secret"},
-		},
+		}},
 	}})
 	require.Empty(t, diags)
 	see := func(id string) (*Provider, map[string]any) {
@@ -31,6 +32,8 @@ func TestOAuthOfProviders(t *testing.T) {
 		return p, v.OAuth
 	}
 	p, seen := see("claude")
+	require.Equal(t, "https://claude.ai/oauth/authorize", p.OAuth.Entry["authorize_url"])
+	p.OAuth.Entry = nil
 	require.Equal(t, OAuth{ClientID: "9d1c250a-e61b-44d9-88ed-5944d1962f5e", Lead: 4 * time.Hour, Renewable: true}, p.OAuth)
 	require.Equal(t, "json", seen["refresh_body"])
 	require.Equal(t, false, seen["secret"])
@@ -40,6 +43,8 @@ func TestOAuthOfProviders(t *testing.T) {
 	require.Equal(t, true, seen["secret"])
 
 	p, seen = see("lab")
+	require.NotContains(t, fmt.Sprint(p.OAuth.Entry), "canary")
+	p.OAuth.Entry = nil
 	require.Equal(t, OAuth{ClientID: "me", ClientSecret: "canary-secret", Lead: time.Minute, Renewable: true}, p.OAuth)
 	require.Equal(t, "http://127.0.0.1:1/token", seen["token_url"])
 	require.Equal(t, "http://127.0.0.1:1/refresh", seen["refresh_url"])

@@ -144,11 +144,24 @@ func (r *reader) entity(path string) Pos {
 	return r.pos[path]
 }
 
+// inline is the tag of a map that takes the keys of a struct that have no field.
+const inline = ",inline"
+
+// inlined is the index of such a map, -1 if there is none.
+func inlined(t reflect.Type) int {
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("yaml") == inline {
+			return i
+		}
+	}
+	return -1
+}
+
 // fields lists the keys of a struct in order.
 func fields(t reflect.Type) (names []string, index map[string]int) {
 	index = map[string]int{}
 	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("yaml"); name != "" && name != "-" {
+		if name := t.Field(i).Tag.Get("yaml"); name != "" && name != "-" && name != inline {
 			names = append(names, name)
 			index[name] = i
 		}
@@ -186,6 +199,10 @@ func (r *reader) structure(path string, v any, dst reflect.Value) {
 			}
 			continue
 		}
+		if rest := inlined(t); !known && rest >= 0 {
+			r.entry(path, k, m[k], dst.Field(rest))
+			continue
+		}
 		if !known {
 			r.unknown(path, k, names)
 			continue
@@ -219,14 +236,22 @@ func (r *reader) dictionary(path string, v any, dst reflect.Value) {
 	}
 	dst.Set(reflect.MakeMapWithSize(dst.Type(), len(m)))
 	for _, k := range sortedKeys(m) {
-		if k == "" {
-			r.failAt(join(path, k), "%s: a name must not be empty", shown(path))
-			continue
-		}
-		item := reflect.New(dst.Type().Elem()).Elem()
-		r.decode(join(path, k), m[k], item)
-		dst.SetMapIndex(reflect.ValueOf(k), item)
+		r.entry(path, k, m[k], dst)
 	}
+}
+
+// entry decodes one entry of a map.
+func (r *reader) entry(path, k string, v any, dst reflect.Value) {
+	if k == "" {
+		r.failAt(join(path, k), "%s: a name must not be empty", shown(path))
+		return
+	}
+	if dst.IsNil() {
+		dst.Set(reflect.MakeMap(dst.Type()))
+	}
+	item := reflect.New(dst.Type().Elem()).Elem()
+	r.decode(join(path, k), v, item)
+	dst.SetMapIndex(reflect.ValueOf(k), item)
 }
 
 func (r *reader) list(path string, v any, dst reflect.Value) {

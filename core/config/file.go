@@ -44,8 +44,7 @@ type File struct {
 	Usage          Usage                  `yaml:"usage"`
 	Cache          Cache                  `yaml:"cache"`
 	Storage        Storage                `yaml:"storage"`
-	// OAuth has the operator's own clients, by provider.
-	OAuth map[string]OAuthClient `yaml:"oauth"`
+	OAuth          OAuth                  `yaml:"oauth"`
 
 	sources map[string][]byte
 	pos     map[string]Pos
@@ -411,9 +410,11 @@ type Pricing struct {
 	Override      map[string]map[string]Price `yaml:"override"`       // provider -> model -> price
 }
 
-// Usage is about token counts shown to clients.
+// Usage is about token counts shown to clients, and about the quotas that
+// providers tell.
 type Usage struct {
-	BufferTokens int64 `yaml:"buffer_tokens"`
+	BufferTokens int64               `yaml:"buffer_tokens"`
+	APIs         map[string]UsageAPI `yaml:",inline"` // by provider
 }
 
 // Cache bounds the response cache; whether it is used is a policy.

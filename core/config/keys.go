@@ -30,6 +30,9 @@ func keys(t reflect.Type, path string) []string {
 		for _, name := range names {
 			out = append(out, keys(t.Field(at[name]).Type, strings.TrimPrefix(path+"."+name, "."))...)
 		}
+		if rest := inlined(t); rest >= 0 {
+			out = append(out, keys(t.Field(rest).Type, path)...)
+		}
 		for _, hook := range ownHooks(strings.ReplaceAll(path, ".", sep)) {
 			out = append(out, path+"."+hook)
 		}

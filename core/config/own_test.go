@@ -1,8 +1,6 @@
 package config_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +58,3 @@ func TestOwnRulesStandInTheFile(t *testing.T) {
 	_, diags := config.Load(config.Options{Path: write(t, ownRules), Env: []string{"HOME=/home/u", "OMNIROUTE_COMBOS__DAILY__ORDER=[]"}})
 	require.Contains(t, diags[0].Message, "rules can only be written in the file")
 }
-

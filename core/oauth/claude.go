@@ -10,10 +10,6 @@ import (
 // exchange wants the state as well.
 type claude struct{ standard }
 
-func (claude) authorize(c *client, f *flow) string {
-	return authorizeURL(c, f, map[string]string{"code": "true"}, true)
-}
-
 func (claude) exchange(ctx context.Context, c *client, f *flow, code string) (*Grant, error) {
 	state := f.state
 	if before, after, ok := strings.Cut(code, "#"); ok { // the page shows code#state

@@ -69,11 +69,7 @@ func claudeQuota(ctx context.Context, a *asker) (Report, error) {
 
 // githubQuota reads the counters of a Copilot subscription, paid or free.
 func githubQuota(ctx context.Context, a *asker) (Report, error) {
-	token := a.Extra["github_token"]
-	if token == "" {
-		token = a.Refresh
-	}
-	body, err := a.answer(a.get(ctx, a.url, "", pair{"Authorization", "token " + token}, pair{"X-GitHub-Api-Version", "2022-11-28"},
+	body, err := a.answer(a.get(ctx, a.url, "", pair{"Authorization", "token " + a.Access}, pair{"X-GitHub-Api-Version", "2022-11-28"},
 		pair{"User-Agent", "GitHubCopilotChat/0.26.7"}, pair{"Editor-Version", "vscode/1.100.0"}, pair{"Editor-Plugin-Version", "copilot-chat/0.26.7"}))
 	if err != nil {
 		return Report{}, err
