@@ -94,6 +94,9 @@ func step(w, results io.Writer, e event, output map[string]*strings.Builder, fai
 		delete(output, key)
 		if e.Test != "" {
 			fmt.Fprintln(results, e.Action, e.Package, e.Test)
+			if e.Action == "skip" && text != nil {
+				fmt.Fprint(w, text.String()) // why
+			}
 			if e.Action == "fail" {
 				failed[e.Package]++
 				if text != nil {
