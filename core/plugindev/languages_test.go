@@ -143,3 +143,20 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// The Rust SDK's own tests run natively.
+func TestRustNatively(t *testing.T) {
+	if err := plugindev.Missing(t.Context(), plugindev.Rust, examples); err != nil {
+		t.Skip("SKIPPED rust: ", err)
+	}
+	program := filepath.Join(t.TempDir(), "tests")
+	for _, rustc := range []string{"/usr/bin/rustc", "rustc"} {
+		if _, err := exec.LookPath(rustc); err != nil {
+			continue
+		}
+		out, err := exec.Command(rustc, "--edition", "2021", "--test", "../../sdk/rust/src/lib.rs", "-o", program).CombinedOutput()
+		require.NoError(t, err, string(out))
+		out, err = exec.Command(program).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+}

@@ -32,6 +32,8 @@
 #![warn(missing_docs)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod abi;
 mod error;
@@ -40,6 +42,8 @@ mod module;
 mod plan;
 mod provider;
 mod result;
+#[cfg(test)]
+mod tests;
 pub mod tags;
 
 pub use abi::{Field, Frame, FrameKind, Reader, Writer};

@@ -203,7 +203,7 @@ impl Document {
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Json {
+    pub fn json(&self) -> Json<'_> {
         Json::new(&self.body)
     }
 }
