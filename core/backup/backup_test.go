@@ -87,13 +87,13 @@ func TestRefused(t *testing.T) {
 	require.ErrorIs(t, read(write(t, source(t, 1), Passphrase("x")), Passphrase("y")), ErrKey)
 	require.ErrorIs(t, read(nil, key), ErrFormat)
 	require.ErrorIs(t, read([]byte("PK\x03\x04 a zip file of some kind"), key), ErrFormat)
-	for cut := 0; cut < len(file); cut += max(len(file)/60, 1) {
+	for cut := 0; cut < len(file); cut += max(len(file)/25, 1) {
 		require.Error(t, read(file[:cut], key), "cut at %d", cut)
 	}
 	require.ErrorIs(t, read(file[:len(file)-1], key), ErrDamaged)
 	require.ErrorIs(t, read(append(bytes.Clone(file), 0), key), ErrDamaged)
 	head := bytes.IndexByte(file, '}') + 1
-	for at := head; at < len(file); at += max(len(file)/100, 1) {
+	for at := head; at < len(file); at += max(len(file)/40, 1) {
 		bad := bytes.Clone(file)
 		bad[at] ^= 1
 		require.Error(t, read(bad, key), "changed at %d", at)

@@ -270,7 +270,9 @@ func TestNoRequestStaysPending(t *testing.T) {
 	for _, body := range []string{`{`, `{"model":5}`, `{"model":"nobody/x","messages":[]}`, `{"model":"oai/fake-model"}`, chatStream} {
 		w.post("/v1/chat/completions", body)
 	}
-	w.oai.Otherwise(func(*fake.Request) fake.Reply { return fake.Reply{Text: "cut off", Fault: fake.Fault{Kind: fake.FaultCut, After: 2}} })
+	w.oai.Otherwise(func(*fake.Request) fake.Reply {
+		return fake.Reply{Text: "cut off", Fault: fake.Fault{Kind: fake.FaultCut, After: 2}}
+	})
 	w.post("/v1/chat/completions", chatStream)
 	w.oai.Otherwise(func(*fake.Request) fake.Reply { return fake.Reply{Text: "slow words here", Gate: gate, GateAfter: 2} })
 	ctx, leave := context.WithCancel(t.Context())

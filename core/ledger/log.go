@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-json"
 
+	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/state"
 )
 
@@ -48,7 +49,7 @@ const top = "~"
 func (l *Ledger) List(ctx context.Context, f Filter) (Page, error) {
 	if f.Cursor != "" {
 		if _, ok := state.IDTime(f.Cursor); !ok {
-			return Page{}, fmt.Errorf("ledger: %q is not a cursor", f.Cursor)
+			return Page{}, fault.New(fault.InvalidBody, "The cursor is not one of this list")
 		}
 	}
 	if f.Limit <= 0 {

@@ -55,6 +55,9 @@ type CostOptions struct {
 	// ReasoningTwice bills reasoning tokens beside output tokens and cache
 	// writes beside input tokens, as the "seed" reasoning mode does.
 	ReasoningTwice bool
+	// WriteMilli is the rate of cache writes where the price names none, in
+	// thousandths of the input rate; 0 = 1000.
+	WriteMilli int64
 	// Images is how many images were made.
 	Images int64
 }
@@ -73,6 +76,9 @@ func Cost(u hub.Usage, p catalog.Price, opt CostOptions) Money {
 		return Unknown
 	}
 	r := ratesFor(u.Prompt, p)
+	if p.CacheWrite < 0 && opt.WriteMilli > 0 {
+		r.write = r.input * catalog.Rate(opt.WriteMilli) / 1000
+	}
 	cached, written := max(u.CachedRead, 0), max(u.CacheWrite, 0)
 	plain, text := u.Prompt-cached-written, u.Completion-u.Reasoning
 	if opt.ReasoningTwice {

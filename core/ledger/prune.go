@@ -76,7 +76,7 @@ func (l *Ledger) tooMuch() bool {
 func (l *Ledger) tidy(clock *clockWatch) {
 	now := l.opt.Now()
 	if leap := clock.look(now); leap != 0 {
-		l.opt.OnError(fmt.Errorf("ledger: the clock leapt by %s; windows of budgets and the age of rows follow it", leap.Round(time.Second)))
+		l.opt.OnError(fmt.Errorf("%w by %s; windows of budgets and the age of rows follow it", ErrClock, leap.Round(time.Second)))
 	}
 	l.expire(now)
 	if n := l.shedding.Swap(0); n > 0 {
@@ -92,6 +92,9 @@ func (l *Ledger) tidy(clock *clockWatch) {
 		}
 	}
 }
+
+// ErrClock is told to Options.OnError when the wall clock leapt.
+var ErrClock = errors.New("ledger: the clock leapt")
 
 // clockWatch compares the wall clock with the one that only runs forward.
 type clockWatch struct{ wall, run time.Time }

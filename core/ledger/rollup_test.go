@@ -195,7 +195,7 @@ func FuzzReadTotals(f *testing.F) {
 // Whatever filters are combined, the indexes give what reading every row gives.
 func TestListFromIndexes(t *testing.T) {
 	l, h, _ := fresh(t)
-	for i := range 1500 {
+	for i := range 900 {
 		e := request(i, h.now())
 		if i%13 == 0 {
 			e.Combo = "daily"
@@ -206,7 +206,7 @@ func TestListFromIndexes(t *testing.T) {
 	settle(t, l, spent(0, "end"), nil)
 	rng := rand.New(rand.NewPCG(1, 2))
 	pick := func(v ...string) string { return v[rng.IntN(len(v))] }
-	for i := range 300 {
+	for i := range 80 {
 		l.seeks = []int{maxSeek, 2000}[i%2] // pages that stop early lose nothing
 		f := Filter{
 			Status: pick("", "", "error", "ok", "429", "500"), Model: pick("", "gpt", "OPUS", "mini", "nothing"), Provider: pick("", "", "openai", "claude"),
@@ -365,7 +365,7 @@ func TestManyRows(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	h := newHand()
-	l := open(t, s, h, func(o *Options) { o.OnError = func(error) {} }) // it is told of the hand's leaps
+	l := open(t, s, h)
 	step := 30 * 24 * time.Hour / time.Duration(n)
 	for i := range n {
 		l.Settle(request(i, h.now()), nil)

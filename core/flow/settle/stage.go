@@ -239,6 +239,9 @@ func (s *Stage) price(c *call.Call, e *ledger.Entry) {
 	}
 	t := c.Served.Target
 	opt := ledger.CostOptions{ReasoningTwice: c.Snapshot.Config.File.Pricing.ReasoningMode == "seed", Images: int64(c.Req.Images)}
+	if t.Dialect == "claude" {
+		opt.WriteMilli = claudeWrites
+	}
 	e.Cost = ledger.Cost(e.Usage, t.Model.Price, opt)
 	e.Billed = billed(e.Cost, t.Provider, c.Served.Account.Billing)
 	v := s.meter(c, e)
@@ -249,6 +252,10 @@ func (s *Stage) price(c *call.Call, e *ledger.Entry) {
 		s.Ledger.Add(m.Counter, 0, 0, int64(math.Round(m.Add)))
 	}
 }
+
+// claudeWrites is what Anthropic charges for writing to the cache of five minutes,
+// in thousandths of the input price.
+const claudeWrites = 1250
 
 // billed is what a cost means in money: nothing for what a subscription or a
 // free tier covers.
