@@ -32,6 +32,7 @@ func pluginSettings() []setting {
 		{key: "plugins.indexes.*.name", shown: "core/e2e TestPluginIndex"},
 		{key: "plugins.indexes.*.url", shown: "core/e2e TestPluginIndex"},
 		{key: "plugins.indexes.*.keys", shown: "core/e2e TestPluginIndex"},
+		{key: "plugins.cache.max", shown: "core/host TestCacheStaysWithinItsBound"},
 		{key: "plugins.module_size", shown: "core/host TestBorderChecks"},
 		{key: "plugins.items.*.isolation", shown: "core/host TestOperatorSetsIsolation"},
 		{key: "plugins.items.*.metered", shown: "core/host TestUnmeteredByTheOperator"},

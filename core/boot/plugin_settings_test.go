@@ -31,7 +31,7 @@ func TestPluginSettingsReachTheHost(t *testing.T) {
 
 	set := load(`plugins:
   dir: ~/mine
-  cache: {dir: ~/compiled}
+  cache: {dir: ~/compiled, max: 64MiB}
   trust: {mode: enforce}
   items:
     off: {enabled: false}
@@ -39,6 +39,7 @@ func TestPluginSettingsReachTheHost(t *testing.T) {
 `)
 	require.Equal(t, filepath.Join(dir, "mine"), set.Dir)
 	require.Equal(t, filepath.Join(dir, "compiled"), set.CacheDir)
+	require.EqualValues(t, 64<<20, set.CacheMax)
 	require.Equal(t, host.TrustEnforce, set.Trust.Mode)
 	require.Equal(t, map[string]host.Item{
 		"off":      {Disabled: true},

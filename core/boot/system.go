@@ -186,7 +186,7 @@ func pluginOptions(core []byte, conf *config.Snapshot, log *slog.Logger) host.Op
 		cache = filepath.Join(conf.File.Server.DataDir, "wasm-cache")
 	}
 	return host.Options{
-		Core: core, Dir: p.Dir, CacheDir: cache,
+		Core: core, Dir: p.Dir, CacheDir: cache, CacheMax: int64(p.Cache.Max),
 		Lock: p.Lock, Reserved: reservedProviders(), Trust: pluginTrust(conf), Items: items(p.Items), Limits: hostLimits(p),
 		Log: log,
 	}

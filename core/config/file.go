@@ -323,6 +323,7 @@ type Plugins struct {
 // PluginCache is where compiled modules are kept.
 type PluginCache struct {
 	Dir string `yaml:"dir"` // absolute; "" = <data_dir>/wasm-cache
+	Max Size   `yaml:"max"` // 0 = 512MiB
 }
 
 // PluginItem is about one plugin.

@@ -358,6 +358,9 @@ func (m *module) close(ctx context.Context) {
 // fill sets what the caller left open.
 func (o *Options) fill() {
 	o.Limits = DefaultLimits().or(o.Limits)
+	if o.CacheMax == 0 {
+		o.CacheMax = defaultCache
+	}
 	if o.compiler == nil {
 		o.compiler = newEngine
 	}

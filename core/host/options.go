@@ -14,6 +14,7 @@ type Options struct {
 	Core     []byte          // bundled core.wasm; nil = binary was built without it
 	Dir      string          // folder of drop-in *.wasm and *.provider.yaml; "" = none
 	CacheDir string          // folder of compiled code, private to the user; "" = compile anew at each start
+	CacheMax int64           // bytes that folder may have; 0 = 512 MiB
 	Trust    Trust           // what drop-ins may do
 	Lock     string          // lock file of installed plugins; "" = none
 	Freeze   bool            // record in the lock file what new drop-ins may do

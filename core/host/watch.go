@@ -47,6 +47,7 @@ func (h *Host) run(ctx context.Context) {
 	}
 	events, stopWatching := h.watch() // before the first look, so that no change is missed
 	defer func() { stopWatching() }()
+	began := time.Now()
 	h.starting = true
 	h.start(ctx)
 	h.starting = false
@@ -86,6 +87,7 @@ func (h *Host) run(ctx context.Context) {
 		case c, ok := <-finished:
 			if !ok {
 				finished = nil
+				h.prune(began)
 				continue
 			}
 			h.replace(ctx, c)
