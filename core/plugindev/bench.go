@@ -66,7 +66,6 @@ func Bench(ctx context.Context, s *Subject, opt host.LabOptions, each time.Durat
 // counter times calls as they pass.
 type counter struct {
 	*Runner
-	calls   int
 	out     int
 	in      int
 	elapsed time.Duration

@@ -183,7 +183,7 @@ func (b *build) rust() error {
 	}
 	found := sdkPath.FindSubmatch(cargo)
 	if found == nil {
-		return errors.New("Cargo.toml does not say where omniroute-plugin is: it needs a line like `omniroute-plugin = { path = \"omniroute-plugin\" }`")
+		return errors.New("there is no path to omniroute-plugin in Cargo.toml: it needs a line like `omniroute-plugin = { path = \"omniroute-plugin\" }`")
 	}
 	common := []string{"--edition", "2021", "--target", rustTarget, "-C", "opt-level=s", "-C", "panic=abort", "--out-dir", b.tmp}
 	lib := filepath.Join(filepath.FromSlash(string(found[1])), "src", "lib.rs")
