@@ -13,14 +13,18 @@ import (
 	"github.com/omniroute/omniroute/core/admin/api"
 	"github.com/omniroute/omniroute/core/admin/keys"
 	"github.com/omniroute/omniroute/core/admin/login"
+	"github.com/omniroute/omniroute/core/admin/requests"
+	"github.com/omniroute/omniroute/core/admin/usage"
 )
 
 // Deps are what the management API works with, by subject.
 type Deps struct {
-	API   api.Config
-	Login login.Deps
-	Keys  keys.Deps
-	About about.Deps
+	API      api.Config
+	Login    login.Deps
+	Keys     keys.Deps
+	Requests requests.Deps
+	Usage    usage.Deps
+	About    about.Deps
 }
 
 // New makes the router with all routes.
@@ -29,6 +33,8 @@ func New(d Deps) *api.Router {
 	d.Login.Access, d.Keys.Access = d.API.Access, d.API.Access
 	login.Register(r, d.Login)
 	keys.Register(r, d.Keys)
+	requests.Register(r, d.Requests)
+	usage.Register(r, d.Usage)
 	about.Register(r, d.About)
 	r.Seal()
 	return r

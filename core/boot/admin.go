@@ -18,6 +18,8 @@ import (
 	"github.com/omniroute/omniroute/core/admin/api"
 	"github.com/omniroute/omniroute/core/admin/keys"
 	"github.com/omniroute/omniroute/core/admin/login"
+	"github.com/omniroute/omniroute/core/admin/requests"
+	"github.com/omniroute/omniroute/core/admin/usage"
 	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/config"
 	"github.com/omniroute/omniroute/core/fault"
@@ -95,6 +97,13 @@ func (g *Gateway) newAdmin() *api.Router {
 				return fault.New(fault.Forbidden, "The gateway listens beyond this machine; set auth.allow_open_dashboard in the configuration first")
 			},
 		},
+		Requests: requests.Deps{Ledger: g.ledger, Traffic: g.traffic},
+		Usage: usage.Deps{Ledger: g.ledger, Traffic: g.traffic, Keys: g.keys, AccountName: func(id string) string {
+			if a, ok := g.pool.Get(id); ok {
+				return a.Provider + "/" + a.Name
+			}
+			return ""
+		}},
 		Keys:  keys.Deps{Keys: g.keys, Ledger: g.ledger},
 		About: about.Deps{Version: g.opt.Version, Started: g.started, PublicDocument: file().Server.PublicOpenAPI},
 	})

@@ -24,11 +24,17 @@ type dashboard struct {
 
 func openDashboard(t *testing.T, yaml string) *dashboard {
 	t.Helper()
+	return openDashboardWith(t, yaml, nil)
+}
+
+// openDashboardWith has the plugins of a bundle.
+func openDashboardWith(t *testing.T, yaml string, core func() []byte) *dashboard {
+	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "omniroute.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("server:\n  listen: 127.0.0.1:0\n"+yaml), 0o600))
 	d := &dashboard{t: t, out: &console{}}
-	gw, err := boot.Start(t.Context(), boot.Options{Config: path, DataDir: filepath.Join(dir, "data"), Out: d.out, Err: io.Discard, Version: "test"})
+	gw, err := boot.Start(t.Context(), boot.Options{Config: path, DataDir: filepath.Join(dir, "data"), Out: d.out, Err: io.Discard, Version: "test", Core: core, Env: []string{"HOME=" + dir, "OMNIROUTE_PLUGINS__CACHE__DIR=" + os.Getenv("OMNIROUTE_PLUGINS__CACHE__DIR")}})
 	require.NoError(t, err)
 	d.gw = gw
 	t.Cleanup(func() { require.NoError(t, gw.Shutdown(t.Context())) })
