@@ -116,9 +116,11 @@ func (h *Host) freeze(list []*candidate) {
 	}
 }
 
-// denied reports whether no drop-in may send requests to a host.
+// denied reports whether no drop-in may send requests to a host. It is asked by
+// requests, while settings change.
 func (h *Host) denied(host string) bool {
-	return len(h.opt.Trust.Deny.Hosts) > 0 && h.opt.Trust.Deny.Host(host)
+	d := h.deny.Load()
+	return d != nil && len(d.Hosts) > 0 && d.Host(host)
 }
 
 // hostPatterns are the hosts of grants.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/omniroute/omniroute/core/host/trust"
 )
 
 // Host runs plugins. All methods may be called concurrently.
@@ -25,7 +27,8 @@ type Host struct {
 	problems  []Problem
 	listeners []func()
 
-	tokens tokens // exchanged for keys of service accounts
+	deny   atomic.Pointer[trust.Deny] // of opt.Trust, for requests
+	tokens tokens                     // exchanged for keys of service accounts
 
 	exchanges exchanges // tokens that plans of executors obtained
 	kv        kvStore
@@ -58,6 +61,7 @@ func Open(ctx context.Context, opt Options) (*Host, error) {
 	if h.metered, err = newMeteredStore(opt.CacheDir, h.log); err != nil {
 		return nil, errors.Join(err, h.engine.close(context.WithoutCancel(ctx)))
 	}
+	h.deny.Store(&opt.Trust.Deny)
 	h.current = newGeneration(0, nil, nil, &h.opt)
 	ctx, h.stop = context.WithCancel(ctx)
 	go h.run(ctx)

@@ -185,6 +185,7 @@ func (h *Host) reconfigure(ctx context.Context, s Settings) error {
 	if h.opt.Trust.Mode == "" {
 		h.opt.Trust.Mode = TrustWarn
 	}
+	h.deny.Store(&s.Trust.Deny)
 	h.mu.Unlock()
 	return h.look(ctx, true)
 }
