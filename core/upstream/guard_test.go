@@ -3,10 +3,12 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,8 +142,17 @@ func TestRedirects(t *testing.T) {
 	require.Equal(t, 200, resp.Status)
 	require.Equal(t, seen{"POST", "{}", "k", "u", "application/json"}, calls[1])
 	_, err = do("/other", 1)
+	require.Equal(t, fault.Denied, faultOf(t, err).Code, "what one host may, another on the same network may not")
+	require.Len(t, calls, 1)
+	from, _ := url.Parse("https://a.example/x")
+	next, _, err := follow(&Request{Body: []byte("{}"), AllowPrivate: true, Header: []Header{{Name: "X-Api-Key", Value: "k"}, {Name: "User-Agent", Value: "u"}}},
+		from, 308, "https://b.example/")
 	require.NoError(t, err)
-	require.Equal(t, seen{"POST", "{}", "", "u", "application/json"}, calls[1], "keys stay with their host")
+	require.Equal(t, []Header{{Name: "User-Agent", Value: "u"}}, next.Header, "keys stay with their host")
+	require.False(t, next.AllowPrivate)
+	require.Equal(t, "{}", string(next.Body))
+	_, _, err = follow(&Request{MayFollow: func(to *url.URL) error { return errors.New(to.Host + " may not be reached") }}, from, 302, "https://c.example/")
+	require.ErrorContains(t, err, "c.example may not be reached")
 	_, err = do("/see", 1)
 	require.NoError(t, err)
 	require.Equal(t, seen{"GET", "", "k", "u", ""}, calls[1])
