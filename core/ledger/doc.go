@@ -9,10 +9,14 @@
 //	receipt := led.Settle(entry, res)                // exactly once, afterwards
 //	receipt.Wait(ctx)                                // on disk
 //
-// Settle changes the counters in memory at once and writes row, counters and
-// the end of the reservation in one atomic batch; a writer goroutine groups
-// the batches of concurrent requests. After a crash the counters therefore
-// equal the sum of the rows that were acknowledged.
+// Settle changes the counters in memory at once and writes row, counters,
+// roll-ups, indexes and the end of the reservation in one atomic batch; a writer
+// goroutine groups the batches of concurrent requests, and cuts what is too much
+// for one. After a crash the counters therefore equal the sum of the rows.
+//
+// [Ledger.List] pages through the rows from indexes, [Ledger.Usage] sums usage
+// over any span by any dimensions from roll-ups that outlive the rows; both in
+// bounded time, however many rows there are. [Rebuild] derives indexes anew.
 //
 // Counters are kept per scope (key:<id>, team:, tag:, user:, provider:,
 // account:, model:, combo:, global) in buckets of a minute, an hour, a day and a

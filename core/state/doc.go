@@ -12,6 +12,9 @@
 //	store, err := state.OpenBadger(dir.Path("badger"), key, state.BadgerOptions{})
 //	defer store.Close()
 //
+// An engine with files of its own may also be a [Maintainer]: it frees space and
+// verifies what it holds. [Salvage] takes damaged parts out.
+//
 // # Durability
 //
 // A write that returned has been handed to the operating system: it survives
