@@ -310,7 +310,8 @@ func (p *Pool) Add(ctx context.Context, a Account, c Credential) (*Account, erro
 		}
 		info := *old.info
 		info.Auth, info.Email, info.Subject, info.ExpiresAt = a.Auth, cmp.Or(a.Email, info.Email), cmp.Or(a.Subject, info.Subject), a.ExpiresAt
-		info.Enabled, info.Data = true, a.Data
+		info.IssuedAt, info.Plan = a.IssuedAt, cmp.Or(a.Plan, info.Plan)
+		info.Enabled, info.Data = true, merged(info.Data, a.Data)
 		return p.replace(ctx, old, &info, &c, now)
 	}
 	if a.Name == "" {

@@ -30,6 +30,7 @@ const (
 	KeyRevoke     Action = "key.revoke"
 	AccountAdd    Action = "account.add"
 	AccountRemove Action = "account.remove"
+	AccountLogin  Action = "account.login"
 	BudgetWarn    Action = "budget.warn"
 	BudgetDeny    Action = "budget.deny"
 	LockoutLock   Action = "lockout.lock"

@@ -250,19 +250,6 @@ func (d *desk) AddAccount(ctx context.Context, want control.NewAccount) (*accoun
 	return added, err
 }
 
-// freeName is the first of main, main-2, main-3 … that no account of the provider has.
-func (d *desk) freeName(provider string) string {
-	for n := 1; ; n++ {
-		name := "main"
-		if n > 1 {
-			name = fmt.Sprintf("main-%d", n)
-		}
-		if _, taken := d.pool.Get(provider + "/" + name); !taken {
-			return name
-		}
-	}
-}
-
 // account finds one by id or "provider/name", where provider may be an alias.
 func (d *desk) account(ctx context.Context, id string) (*account.Account, error) {
 	if a, ok := d.pool.Get(id); ok {

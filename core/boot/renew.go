@@ -32,17 +32,26 @@ type agent struct {
 
 // agent of an account; the gateway must serve.
 func (g *Gateway) agent(id string) (*agent, error) {
-	info, secret, all, err := g.pool.Secrets(id)
+	a, err := g.agentOf(id)
+	if err == nil {
+		a.profile = g.edition.Load().snapshot.Profile(a.provider.ID)
+	}
+	return a, err
+}
+
+// agentOf is an agent that asks no executor.
+func (s *system) agentOf(id string) (*agent, error) {
+	info, secret, all, err := s.pool.Secrets(id)
 	if err != nil {
 		return nil, err
 	}
-	p, ok := g.catalog.Load().Provider(info.Provider)
+	p, ok := s.catalog.Load().Provider(info.Provider)
 	if !ok {
 		return nil, notFound("the provider %q of this account does not exist any more", info.Provider)
 	}
-	a := &agent{system: g.system, provider: p, account: info, secret: secret, secrets: all, profile: g.edition.Load().snapshot.Profile(p.ID)}
-	if s := p.OAuth.ClientSecret; s != "" {
-		a.secrets = append(a.secrets, s)
+	a := &agent{system: s, provider: p, account: info, secret: secret, secrets: all}
+	if v := p.OAuth.ClientSecret; v != "" {
+		a.secrets = append(a.secrets, v)
 	}
 	return a, nil
 }
@@ -75,15 +84,7 @@ func (a *agent) send(ctx context.Context, plan *host.Plan) (*host.Reply, error) 
 	if err != nil {
 		return nil, err
 	}
-	proxy := a.config().File.Upstream.Proxy
-	for _, own := range []string{a.provider.Proxy, a.account.Proxy} {
-		if own != "" {
-			proxy = own
-		}
-	}
-	if proxy == "direct" {
-		proxy = ""
-	}
+	proxy := a.wayOut(a.provider, a.account.Proxy)
 	var last error = fault.New(fault.PluginTrap, "the plugin planned a request without a URL")
 	for _, url := range req.URLs {
 		resp, err := a.client.Do(ctx, &upstream.Request{
@@ -111,6 +112,9 @@ func (g *Gateway) renew(ctx context.Context, id string) (account.Tokens, error) 
 	a, err := g.agent(id)
 	if err != nil {
 		return account.Tokens{}, err
+	}
+	if t, done, err := a.relogin(ctx); done {
+		return t, err
 	}
 	gen := g.plugins.Current()
 	defer gen.Release()

@@ -19,6 +19,7 @@ import (
 	"github.com/omniroute/omniroute/core/fault"
 	"github.com/omniroute/omniroute/core/host"
 	"github.com/omniroute/omniroute/core/ledger"
+	"github.com/omniroute/omniroute/core/oauth"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/state"
 	"github.com/omniroute/omniroute/core/telemetry"
@@ -42,6 +43,7 @@ type system struct {
 	audit   *audit.Log
 	repo    *catalog.Repo
 	client  *upstream.Client
+	logins  *oauth.Service
 	plugins *host.Host // nil until openPlugins
 	kv      pluginKV
 
@@ -83,6 +85,7 @@ func openSystem(ctx context.Context, opt Options, snap *config.Snapshot, withPlu
 	}
 	s.client = upstream.New(upstream.Options{})
 	s.onClose(func(context.Context) error { return s.client.Close() })
+	s.openLogins()
 	return s, nil
 }
 

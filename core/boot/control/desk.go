@@ -44,6 +44,7 @@ type Desk interface {
 
 	// Requests reads a page of the request log.
 	Requests(ctx context.Context, f ledger.Filter) (ledger.Page, error)
+	Logins
 	Maintenance
 	Recording
 

@@ -125,6 +125,7 @@ func Handler(desk Desk) http.Handler {
 		}
 		return desk.Candidates(r.Context(), q)
 	})
+	logins(mux, desk)
 	maintenance(mux, desk)
 	recording(mux, desk)
 	pluginRoutes(mux, desk)
