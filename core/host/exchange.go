@@ -22,7 +22,7 @@ const (
 	exchangeLife = 10 * time.Minute
 	// exchangeRest is how old a token has to be before a guest may call it bad:
 	// of many requests that were refused at once, the first gets the next one.
-	exchangeRest = 5 * time.Second
+	exchangeRest = time.Second
 )
 
 // exchanges keeps short-lived tokens that were obtained with a credential, and

@@ -11,8 +11,12 @@ import (
 	"github.com/omniroute/omniroute/plugins/dialect/ollama"
 	"github.com/omniroute/omniroute/plugins/dialect/openai"
 	"github.com/omniroute/omniroute/plugins/dialect/openairesponses"
+	agexecutor "github.com/omniroute/omniroute/plugins/provider/antigravity"
+	"github.com/omniroute/omniroute/plugins/provider/codex"
 	"github.com/omniroute/omniroute/plugins/provider/default"
 	"github.com/omniroute/omniroute/plugins/provider/demo"
+	cliexecutor "github.com/omniroute/omniroute/plugins/provider/geminicli"
+	"github.com/omniroute/omniroute/plugins/provider/github"
 	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/translator"
 )
@@ -36,5 +40,9 @@ func Module() *sdk.Module {
 		),
 		executor.New(),
 		demo.New(),
+		agexecutor.New(),
+		cliexecutor.New(),
+		codex.New(),
+		github.New(),
 	).Handles(2048)
 }
