@@ -64,6 +64,9 @@ func TestManifestAsksForLimits(t *testing.T) {
 // Each limit makes a difference: the same scenario is played with the defaults
 // and with one of them set.
 func TestEachLimitHasAnEffect(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens many hosts")
+	}
 	executor := func(t *testing.T, l Limits) (*module, *Executor) {
 		g, x := echoExecutor(t, Options{Limits: l})
 		return g.modules[0], x
