@@ -96,12 +96,16 @@ func (r *Request) matches(path, got string, re *regexp.Regexp) {
 // conversation, in the order of the request.
 func (r *Request) ToolResults() []string {
 	var out []string
-	list, _ := r.JSON.Get(map[string]string{"openai-responses": "input", "gemini": "contents"}[r.Dialect])
+	dialect := r.Dialect
+	if dialect == "gemini-cli" || dialect == "antigravity" {
+		dialect = "gemini" // within an envelope
+	}
+	list, _ := r.JSON.Get(map[string]string{"openai-responses": "input", "gemini": "contents"}[dialect])
 	if list.Kind != cases.Array {
 		list, _ = r.JSON.Get("messages")
 	}
 	for i := len(list.Items) - 1; i >= 0; i-- {
-		found := toolResults(r.Dialect, list.Items[i])
+		found := toolResults(dialect, list.Items[i])
 		if len(found) == 0 {
 			break
 		}

@@ -32,6 +32,8 @@ var dialects = map[string]dialect{
 	"openai-responses": responses{},
 	"claude":           claude{},
 	"gemini":           gemini{},
+	"gemini-cli":       codeAssist{},
+	"antigravity":      codeAssist{},
 	"ollama":           ollama{},
 }
 

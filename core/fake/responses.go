@@ -19,6 +19,12 @@ var responsesParams = []string{
 
 func (responses) check(r *Request) {
 	v := r.JSON
+	if strings.Contains(r.Path, "/codex/") {
+		checkCodex(r)
+		model := r.Model
+		r.Model = "gpt-5-codex" // all of its models think
+		defer func() { r.Model = model }()
+	}
 	r.only(v, "", responsesParams...)
 	r.want(v, "", "model", cases.String)
 	input, ok := v.Get("input")

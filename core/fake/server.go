@@ -168,8 +168,9 @@ type Request struct {
 	Violations []string
 	Received   time.Time
 
-	gone   chan struct{}
-	goneAt time.Time
+	earlier int // requests to this path before
+	gone    chan struct{}
+	goneAt  time.Time
 }
 
 // Gone is closed when the client hangs up before the answer was complete.
@@ -217,6 +218,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	reply, wanted := s.record(r)
 	d := dialects[r.Dialect]
 	switch {
+	case strings.HasSuffix(r.Path, copilotToken):
+		s.exchange(w, hr, r)
 	case d == nil:
 		http.Error(w, `{"error":{"message":"no such route","type":"invalid_request_error"}}`, http.StatusNotFound)
 	case !s.authorized(r):
@@ -241,6 +244,11 @@ func (s *Server) models() []string {
 func (s *Server) record(r *Request) (reply Reply, wanted bool) {
 	wanted = r.Kind == "chat" && (s.opt.Lenient || len(r.Violations) == 0) && s.authorized(r)
 	s.mu.Lock()
+	for _, old := range s.requests {
+		if old.Path == r.Path {
+			r.earlier++
+		}
+	}
 	s.requests = append(s.requests, r)
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -283,6 +291,8 @@ type answer struct {
 func route(r *Request) {
 	p := r.Path
 	switch {
+	case strings.Contains(p, codeAssistPath):
+		routeCodeAssist(r)
 	case strings.HasSuffix(p, "/chat/completions"):
 		r.Dialect, r.Kind = "openai", "chat"
 	case strings.HasSuffix(p, "/responses"):
@@ -326,7 +336,11 @@ func routeGemini(r *Request) {
 
 // check validates the request by the rules of its dialect.
 func (s *Server) check(r *Request) {
-	if d := dialects[r.Dialect]; d == nil || r.Kind == "models" {
+	if strings.HasSuffix(r.Path, copilotToken) {
+		checkExchange(r)
+		return
+	}
+	if d := dialects[r.Dialect]; d == nil || r.Kind == "models" || r.Kind == "project" {
 		return
 	}
 	if r.Method != http.MethodPost {
@@ -346,7 +360,11 @@ func (s *Server) check(r *Request) {
 		r.violate("the body is no object")
 		return
 	}
-	if r.Dialect != "gemini" {
+	switch r.Dialect {
+	case "gemini":
+	case "gemini-cli", "antigravity":
+		r.Model = v.Str("model")
+	default:
 		r.Model = v.Str("model")
 		stream, has := v.Get("stream")
 		r.Stream = stream.Bool || r.Dialect == "ollama" && !has
