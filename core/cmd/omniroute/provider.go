@@ -17,7 +17,7 @@ import (
 
 func (a *app) providerVerb() *cobra.Command {
 	return group("provider", "Providers and the accounts the gateway uses them with",
-		a.providerList(), a.providerAdd(), a.providerRemove(), a.providerTest(), a.providerModels())
+		a.providerList(), a.providerAdd(), a.providerLogin(), a.providerRemove(), a.providerTest(), a.providerModels(), a.providerQuota())
 }
 
 func (a *app) providerList() *cobra.Command {
