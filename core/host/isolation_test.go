@@ -268,7 +268,8 @@ func TestHostileGuestsLeaveOthersAlone(t *testing.T) {
 	dir := t.TempDir()
 	spin := tiny{buf: 8, code: forever()}
 	drop(t, dir, "tiny.wasm", spin.build())
-	h := open(t, Options{Core: packed(t, echoGuest), Dir: dir, Limits: Limits{Wall: 20 * time.Millisecond, Fuel: 1 << 50, Crashes: 1 << 20}})
+	worst := Limits{Wall: 20 * time.Millisecond, Fuel: 1 << 50, Crashes: 1 << 20}
+	h := open(t, Options{Core: packed(t, echoGuest), Dir: dir, Items: map[string]Item{"test/tiny": {Limits: worst}}})
 	g := h.Current()
 	defer g.Release()
 	bad, ok := g.Executor("tiny")
