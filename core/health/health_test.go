@@ -348,6 +348,77 @@ func TestLimiterPauseAndLearn(t *testing.T) {
 	require.Equal(t, -1, x.Limits.View("nobody").Reservoir)
 }
 
+// Those who wait when the provider says that nothing is left are not let through
+// by having waited, and each of them takes one start of a later window.
+func TestLimiterWaitersOfAReservoir(t *testing.T) {
+	x, h := fresh()
+	lim := Limit{MaxWait: 10 * time.Second}
+	x.Limits.Learn("s", Learned{Gap: time.Second, Reservoir: -1})
+	done, err := x.Limits.Acquire(t.Context(), "s", lim, 0)
+	require.NoError(t, err)
+	done(-1)
+	began := h.now()
+	starts := make(chan time.Duration, 5)
+	for n := 1; n <= 5; n++ {
+		go func() {
+			if done, err := x.Limits.Acquire(t.Context(), "s", lim, 0); err == nil {
+				starts <- h.now().Sub(began)
+				done(-1)
+			}
+		}()
+		h.asleep(t, n)
+	}
+	x.Limits.Learn("s", Learned{Gap: 0, Reservoir: 0, Refill: 2, Every: 3 * time.Second})
+	promised := func() int {
+		s := x.Limits.table.find("s")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return -s.reservoir
+	}
+	require.Eventually(t, func() bool { return promised() == 5 }, time.Minute, time.Millisecond)
+	h.asleep(t, 5)
+	require.Empty(t, starts)
+	want := []time.Duration{3 * time.Second, 3 * time.Second, 6 * time.Second, 6 * time.Second, 9 * time.Second}
+	var got []time.Duration
+	for range 3 {
+		h.advance(3 * time.Second)
+		for len(got) < len(want) && want[len(got)] <= h.now().Sub(began) {
+			got = append(got, <-starts)
+		}
+	}
+	require.Equal(t, want, got)
+	_, err = x.Limits.Acquire(t.Context(), "s", lim, 0)
+	require.NoError(t, err, "the third window has one more")
+	require.Zero(t, x.Limits.View("s").Reservoir)
+}
+
+// A waiter that leaves gives its moment to the next.
+func TestLimiterWaiterLeaves(t *testing.T) {
+	x, h := fresh()
+	lim := Limit{Gap: time.Second, MaxWait: 1500 * time.Millisecond}
+	done, err := x.Limits.Acquire(t.Context(), "s", lim, 0)
+	require.NoError(t, err)
+	done(-1)
+	ctx, cancel := context.WithCancel(t.Context())
+	errs := make(chan error, 1)
+	go func() {
+		_, err := x.Limits.Acquire(ctx, "s", lim, 0)
+		errs <- err
+	}()
+	h.asleep(t, 1)
+	_, err = x.Limits.Acquire(t.Context(), "s", lim, 0)
+	require.Equal(t, "gap", limitKind(t, err))
+	cancel()
+	require.ErrorIs(t, <-errs, context.Canceled)
+	go func() {
+		_, err := x.Limits.Acquire(t.Context(), "s", lim, 0)
+		errs <- err
+	}()
+	h.asleep(t, 1)
+	h.advance(time.Second)
+	require.NoError(t, <-errs)
+}
+
 func TestGate(t *testing.T) {
 	x, h := fresh()
 	leave, err := x.Gates.Enter(t.Context(), "g", 1, time.Second)

@@ -17,22 +17,30 @@ func (l *Limiters) Learn(scope string, v Learned) {
 	defer x.mu.Unlock()
 	before := x.learned(now)
 	if v.Open {
-		x.gap, x.reservoir, x.paused = 0, -1, time.Time{}
+		x.gap, x.bounded, x.paused = 0, false, time.Time{}
 	}
 	if v.Gap >= 0 {
 		x.gap = v.Gap
 	}
 	if v.Reservoir >= 0 && !v.Open {
-		x.reservoir, x.refill, x.every = v.Reservoir, max(v.Refill, 1), max(v.Every, time.Second)
+		x.fill(v.Reservoir, v.Refill, max(v.Every, time.Second))
 		x.refillAt = now.Add(x.every)
-		x.wake()
+		x.wake(now)
 	}
 	if t := v.Tokens; t != nil && t.Limit > 0 {
 		x.told.tell(t, now)
+		x.counts++
 	}
 	if after := x.learned(now); after != before {
 		l.save(x, now)
 	}
+}
+
+// fill sets the reservoir: n starts are left, and refill of them in each window
+// that follows; x.mu is held.
+func (x *limiter) fill(n, refill int, every time.Duration) {
+	x.bounded, x.reservoir, x.refill, x.every = true, n, max(refill, 1), every
+	x.taught++
 }
 
 // tell sets a bucket to what the provider counted. It fills up evenly until the
@@ -65,8 +73,8 @@ type limitRecord struct {
 // they are scarce: the next answer tells anew.
 func (x *limiter) learned(now time.Time) limitRecord {
 	r := limitRecord{Gap: x.gap, Reservoir: -1}
-	if x.reservoir >= 0 && now.Before(x.refillAt) {
-		r.Reservoir, r.Refill, r.Every, r.RefillAt = x.reservoir, x.refill, x.every, x.refillAt
+	if x.bounded && now.Before(x.refillAt) {
+		r.Reservoir, r.Refill, r.Every, r.RefillAt = max(x.reservoir, 0), x.refill, x.every, x.refillAt
 	}
 	if now.Before(x.paused) {
 		r.Paused, r.Pause = x.paused, x.paused.Sub(now)
@@ -106,7 +114,8 @@ func (l *Limiters) restore(scope string, r *limitRecord) {
 	defer x.mu.Unlock()
 	x.gap = max(r.Gap, 0)
 	if at := closer(r.RefillAt, now, r.Every); r.Reservoir >= 0 && now.Before(at) {
-		x.reservoir, x.refill, x.every, x.refillAt = r.Reservoir, max(r.Refill, 1), r.Every, at
+		x.fill(r.Reservoir, r.Refill, max(r.Every, time.Second))
+		x.refillAt = at
 	}
 	if until := closer(r.Paused, now, r.Pause); now.Before(until) {
 		x.paused = until
@@ -127,8 +136,9 @@ func (l *Limiters) Forget(scope string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	known := x.learned(now) != limitRecord{Reservoir: -1}
-	x.gap, x.reservoir, x.paused, x.told = 0, -1, time.Time{}, bucket{}
-	x.wake()
+	x.gap, x.bounded, x.paused, x.told = 0, false, time.Time{}, bucket{}
+	x.counts++
+	x.wake(now)
 	l.save(x, now)
 	return known
 }

@@ -72,10 +72,14 @@ type limiter struct {
 	next     time.Time // earliest next start by gap
 	paused   time.Time
 
-	reservoir int // -1 = off
-	refill    int
+	bounded   bool // by the reservoir
+	reservoir int  // starts left; below zero are those promised to later windows
+	refill    int  // starts of one window
 	every     time.Duration
 	refillAt  time.Time
+
+	taught uint64 // counts settings of the reservoir
+	counts uint64 // counts settings of the provider's tokens
 
 	running, done int
 	waiting       []*waiter // for a place, in order of arrival
@@ -86,6 +90,13 @@ type limiter struct {
 type waiter struct {
 	limit int
 	ready chan struct{}
+}
+
+// booking is what a start took, to be given back if it does not happen.
+type booking struct {
+	tokens         float64
+	start, next    time.Time // next is when the one behind may start; zero = no gap
+	taught, counts uint64
 }
 
 // bucket is a token bucket that may go into debt: the debt is the queue.
@@ -140,7 +151,7 @@ func (b *bucket) take(n float64) {
 
 func newLimiters(c clock, k *keeper) *Limiters {
 	return &Limiters{clock: c, keep: k, table: newTable(func(scope string) *limiter {
-		return &limiter{scope: scope, reservoir: -1, pauses: make(chan struct{})}
+		return &limiter{scope: scope, pauses: make(chan struct{})}
 	})}
 }
 
@@ -239,7 +250,7 @@ func (l *Limiters) turn(ctx context.Context, x *limiter, limit Limit, tokens int
 			x.mu.Unlock()
 			return &LimitError{Scope: x.scope, Kind: kind, Wait: wait}
 		}
-		x.book(limit, float64(tokens), now.Add(wait))
+		taken := x.book(limit, float64(tokens), now.Add(wait))
 		if wait <= 0 {
 			x.mu.Unlock()
 			return nil
@@ -251,7 +262,7 @@ func (l *Limiters) turn(ctx context.Context, x *limiter, limit Limit, tokens int
 		x.mu.Lock()
 		x.sleeping--
 		if again || err != nil {
-			x.unbook(float64(tokens))
+			x.unbook(taken)
 		}
 		x.mu.Unlock()
 		if err != nil || !again {
@@ -291,38 +302,58 @@ func (x *limiter) project(limit Limit, tokens float64, now time.Time) (kind stri
 	if max(limit.Gap, x.gap) > 0 {
 		consider("gap", x.next.Sub(now))
 	}
-	if x.reservoir >= 0 && !now.Before(x.refillAt) {
-		x.reservoir = x.refill
-		x.refillAt = now.Add(x.every)
-	}
-	if x.reservoir == 0 {
-		consider("paused", x.refillAt.Sub(now))
+	if x.bounded {
+		consider("paused", x.window(now))
 	}
 	consider("paused", x.paused.Sub(now))
 	return kind, wait
 }
 
+// window is how long until the reservoir has a start that nobody was promised;
+// x.mu is held.
+func (x *limiter) window(now time.Time) time.Duration {
+	if late := now.Sub(x.refillAt); late >= 0 {
+		n := 1 + int(late/x.every)
+		x.reservoir = min(x.reservoir+n*x.refill, x.refill)
+		x.refillAt = x.refillAt.Add(time.Duration(n) * x.every)
+	}
+	if x.reservoir > 0 {
+		return 0
+	}
+	return x.refillAt.Add(time.Duration(-x.reservoir/x.refill) * x.every).Sub(now)
+}
+
 // book takes the start at a moment; x.mu is held.
-func (x *limiter) book(limit Limit, tokens float64, start time.Time) {
+func (x *limiter) book(limit Limit, tokens float64, start time.Time) booking {
+	b := booking{tokens: tokens, start: start, taught: x.taught, counts: x.counts}
 	x.requests.take(1)
 	x.tokens.take(tokens)
 	x.told.take(tokens)
 	x.daily.take(1)
 	if gap := max(limit.Gap, x.gap); gap > 0 {
 		x.next = start.Add(gap)
+		b.next = x.next
 	}
-	if x.reservoir > 0 {
+	if x.bounded {
 		x.reservoir--
 	}
+	return b
 }
 
-func (x *limiter) unbook(tokens float64) {
+// unbook gives a start back. What the provider has counted anew since then knows
+// nothing of it; x.mu is held.
+func (x *limiter) unbook(b booking) {
 	x.requests.take(-1)
-	x.tokens.take(-tokens)
-	x.told.take(-tokens)
+	x.tokens.take(-b.tokens)
 	x.daily.take(-1)
-	if x.reservoir >= 0 {
+	if b.counts == x.counts {
+		x.told.take(-b.tokens)
+	}
+	if b.taught == x.taught && x.bounded {
 		x.reservoir++
+	}
+	if !b.next.IsZero() && x.next.Equal(b.next) {
+		x.next = b.start // nobody is behind it
 	}
 }
 
@@ -345,13 +376,17 @@ func (l *Limiters) Pause(scope string, d time.Duration) {
 	now := l.clock.now()
 	if until := now.Add(d); until.After(x.paused) {
 		x.paused = until
-		x.wake()
+		x.wake(now)
 		l.save(x, now)
 	}
 }
 
-// wake makes sleepers project anew; x.mu is held.
-func (x *limiter) wake() {
+// wake makes sleepers project anew, one gap after the latest start at most; x.mu
+// is held.
+func (x *limiter) wake(now time.Time) {
+	if soon := now.Add(x.gap); x.next.After(soon) {
+		x.next = soon
+	}
 	close(x.pauses)
 	x.pauses = make(chan struct{})
 }
@@ -376,10 +411,14 @@ func (l *Limiters) View(scope string) LimiterView {
 func (x *limiter) view(now time.Time) LimiterView {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return LimiterView{
+	v := LimiterView{
 		Scope: x.scope, Queued: len(x.waiting) + x.sleeping, Running: x.running - x.sleeping, Done: x.done,
-		Reservoir: x.reservoir, PausedMS: ceilMS(x.paused.Sub(now)),
+		Reservoir: -1, PausedMS: ceilMS(x.paused.Sub(now)),
 	}
+	if x.bounded {
+		v.Reservoir = max(x.reservoir, 0)
+	}
+	return v
 }
 
 // List reads all limiters by scope.
