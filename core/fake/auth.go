@@ -324,16 +324,6 @@ func (a *Auth) serve(w http.ResponseWriter, r *http.Request) {
 	req := AuthRequest{Provider: provider, Path: path, Method: r.Method, Header: r.Header.Clone(), Query: r.URL.Query(), Fields: map[string]string{}}
 	req.Fields, req.Problem = authFields(r)
 	a.mu.Lock()
-	if hold := a.hold; hold != nil && r.Method == http.MethodPost {
-		a.waiting++
-		a.mu.Unlock()
-		select {
-		case <-hold:
-		case <-r.Context().Done():
-			return
-		}
-		a.mu.Lock()
-	}
 	var body any
 	req.Status, body = a.answer(&req)
 	lose := a.lost[provider] > 0 && (path == "token" || strings.HasSuffix(path, "refresh"))
@@ -342,7 +332,18 @@ func (a *Auth) serve(w http.ResponseWriter, r *http.Request) {
 		req.Status = 0
 	}
 	a.requests = append(a.requests, req)
+	hold := a.hold
+	if hold != nil && r.Method == http.MethodPost {
+		a.waiting++
+	}
 	a.mu.Unlock()
+	if hold != nil && r.Method == http.MethodPost {
+		select {
+		case <-hold:
+		case <-r.Context().Done():
+			return
+		}
+	}
 	if lose {
 		panic(http.ErrAbortHandler)
 	}
@@ -386,7 +387,8 @@ func authFields(r *http.Request) (fields map[string]string, problem string) {
 	return fields, ""
 }
 
-// Hold makes POST requests wait until release is called.
+// Hold keeps back the answers to POST requests until release is called; what was
+// asked for is done by then.
 func (a *Auth) Hold() (release func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
