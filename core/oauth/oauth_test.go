@@ -66,7 +66,9 @@ func newBench(t *testing.T) *bench {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	b.Service = oauth.New(oauth.Options{
 		Server: b.server, Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Send: func(ctx context.Context, _, _ string, r *oauth.Request) (*oauth.Response, error) { return send(ctx, client, r) },
+		Send: func(ctx context.Context, _, _ string, r *oauth.Request) (*oauth.Response, error) {
+			return send(ctx, client, r)
+		},
 		Save: func(_ context.Context, want oauth.Start, g *oauth.Grant) (oauth.Account, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -376,13 +378,17 @@ func TestOneExchangePerLogin(t *testing.T) {
 // What people paste: the whole address, code#state, the query, the code alone.
 func TestPaste(t *testing.T) {
 	for name, pick := range map[string]func(back *url.URL) string{
-		"address":     func(u *url.URL) string { return "  " + u.String() + "\n" },
-		"query":       func(u *url.URL) string { return "?" + u.RawQuery },
-		"bare query":  func(u *url.URL) string { return u.RawQuery },
-		"code#state":  func(u *url.URL) string { return u.Query().Get("code") + "#" + u.Query().Get("state") },
-		"code":        func(u *url.URL) string { return u.Query().Get("code") },
-		"code=c#s":    func(u *url.URL) string { return "http://x/cb?code=" + u.Query().Get("code") + "%23" + u.Query().Get("state") },
-		"denied":      func(u *url.URL) string { return "http://x/cb?error=access_denied&error_description=no&state=" + u.Query().Get("state") },
+		"address":    func(u *url.URL) string { return "  " + u.String() + "\n" },
+		"query":      func(u *url.URL) string { return "?" + u.RawQuery },
+		"bare query": func(u *url.URL) string { return u.RawQuery },
+		"code#state": func(u *url.URL) string { return u.Query().Get("code") + "#" + u.Query().Get("state") },
+		"code":       func(u *url.URL) string { return u.Query().Get("code") },
+		"code=c#s": func(u *url.URL) string {
+			return "http://x/cb?code=" + u.Query().Get("code") + "%23" + u.Query().Get("state")
+		},
+		"denied": func(u *url.URL) string {
+			return "http://x/cb?error=access_denied&error_description=no&state=" + u.Query().Get("state")
+		},
 		"other state": func(u *url.URL) string { return u.Query().Get("code") + "#nonsense" },
 		"nothing":     func(*url.URL) string { return "  " },
 		"no code":     func(*url.URL) string { return "http://localhost/callback" },
@@ -544,7 +550,9 @@ func TestRedirectPortIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	b.extra = func(s *oauth.Server) { s.Redirect = "http://localhost:" + fmt.Sprint(taken.Addr().(*net.TCPAddr).Port) + "/auth/callback" }
+	b.extra = func(s *oauth.Server) {
+		s.Redirect = "http://localhost:" + fmt.Sprint(taken.Addr().(*net.TCPAddr).Port) + "/auth/callback"
+	}
 	l := b.start(oauth.Start{Provider: "codex"})
 	require.False(t, l.Listening)
 	back, err := b.auth.Browse(l.AuthURL)
