@@ -7,7 +7,9 @@ import (
 )
 
 // Plan is the HTTP request that an executor wants the gateway to send. Secrets
-// stand in URLs, headers and a replaced body as {{secret:name}}.
+// stand in URLs, headers and a replaced body as {{secret:name}}, and what is made
+// of them as {{secret:name|sha256}}, {{secret:name|uuid5}} (namespace DNS) or
+// {{secret:name|after=TEXT}}; such steps can follow each other.
 type Plan struct {
 	Method      string   // "" = POST
 	URLs        []string // first choice first

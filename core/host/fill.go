@@ -186,12 +186,17 @@ func (f *filler) replace(s string, escape func(string) string) string {
 		if !ok {
 			return b.String()
 		}
-		name, after, ok := strings.Cut(rest, markerClose)
+		marker, after, ok := strings.Cut(rest, markerClose)
 		if !ok {
 			f.fail("A plan has a secret marker without an end")
 			return ""
 		}
-		b.WriteString(escape(f.secret(name)))
+		name, steps, derived := strings.Cut(marker, "|")
+		value := f.secret(name)
+		if derived {
+			value = f.derive(value, steps)
+		}
+		b.WriteString(escape(value))
 		s = after
 	}
 }

@@ -62,6 +62,30 @@ func TestFillMarkers(t *testing.T) {
 	require.Contains(t, string(r.Body), "{{secret:", "what a client wrote is never filled")
 }
 
+// A plan may ask for what is made of a secret: the part behind a separator, a
+// digest, a name-based UUID.
+func TestFillDerives(t *testing.T) {
+	token := func(v string) Secrets { return func(string) (string, bool) { return v, true } }
+	for marker, want := range map[string]string{
+		"{{secret:t}}":                         "user_1::test-token",
+		"{{secret:t|after=::}}":                "test-token",
+		"{{secret:t|after=%3A%3A|after=::}}":   "test-token",
+		"{{secret:t|after=%3A%3A}}":            "user_1::test-token",
+		"{{secret:t|after=::|sha256}}":         "4c5dc9b7708905f77f5e5d16316b5dfb425e68cb326dcd55a860e90a7707031e",
+		"{{secret:t|after=::|uuid5}}":          "5c1603f1-95f2-5da8-a54d-be7355916214",
+		"a {{secret:t|after=::}} {{secret:t}}": "a test-token user_1::test-token",
+	} {
+		p := &Plan{Header: []abi.Header{{Name: "X", Value: marker}}}
+		r, err := Fill(t.Context(), p, token("user_1::test-token"), nil, nil)
+		require.NoError(t, err, marker)
+		require.Equal(t, want, r.Header[0].Value, marker)
+	}
+	for _, marker := range []string{"{{secret:t|}}", "{{secret:t|rot13}}", "{{secret:t|after=}}", "{{secret:t|sha256=1}}"} {
+		_, err := Fill(t.Context(), &Plan{Header: []abi.Header{{Name: "X", Value: marker}}}, token("v"), nil, nil)
+		require.Error(t, err, marker)
+	}
+}
+
 func TestFillRefuses(t *testing.T) {
 	for directive, want := range map[string]fault.Class{
 		"bearer:missing": fault.ClassAuth, "sigv99": fault.ClassPlugin, "header:bad name:api_key": fault.ClassPlugin,

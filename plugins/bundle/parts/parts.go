@@ -13,6 +13,7 @@ import (
 	"github.com/omniroute/omniroute/plugins/dialect/openairesponses"
 	agexecutor "github.com/omniroute/omniroute/plugins/provider/antigravity"
 	"github.com/omniroute/omniroute/plugins/provider/codex"
+	cursorexecutor "github.com/omniroute/omniroute/plugins/provider/cursor"
 	"github.com/omniroute/omniroute/plugins/provider/default"
 	"github.com/omniroute/omniroute/plugins/provider/demo"
 	cliexecutor "github.com/omniroute/omniroute/plugins/provider/geminicli"
@@ -44,5 +45,6 @@ func Module() *sdk.Module {
 		cliexecutor.New(),
 		codex.New(),
 		github.New(),
+		cursorexecutor.New(),
 	).Handles(2048)
 }

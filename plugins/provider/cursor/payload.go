@@ -20,29 +20,36 @@ const (
 	thinkHigh   = 2
 )
 
-// Options is what a payload needs beside the conversation.
-type Options struct {
-	// NewID returns a UUID; it is asked once per message and once per conversation.
-	NewID func() string
-	// SupportedTools is the list sent with tools; nil means [1].
-	SupportedTools []uint64
-	// Platform, Arch, Release, Shell and Time describe the client's machine; Time is
+// options is what a payload needs beside the conversation.
+type options struct {
+	// newID returns a UUID; it is asked once per message and once per conversation.
+	newID func() string
+	// tokens look through the body tokens of long texts.
+	tokens jsn.Tokens
+	// supported is the list of tool kinds sent with tools; nil means [1].
+	supported []uint64
+	// native sends results of tools as such, not as text.
+	native bool
+	// platform, arch, release, shell and time describe the client's machine; time is
 	// an ISO 8601 timestamp.
-	Platform, Arch, Release, Shell, Time string
+	platform, arch, release, shell, time string
 }
 
-// AppendPayload appends the protobuf message for a request body that
-// [Dialect.AppendRequest] wrote (StreamUnifiedChatRequestWithTools).
-func AppendPayload(dst, body []byte, o Options) []byte {
+// text is the decoded content of a JSON string.
+func (o *options) text(v []byte) string { return o.tokens.Decode(jsn.StrOf(v)) }
+
+// appendPayload appends the protobuf message for a request body in the dialect
+// cursor (StreamUnifiedChatRequestWithTools).
+func appendPayload(dst, body []byte, o options) []byte {
 	w := pb.NewWriter(dst)
 	w.Message(1, func(w *pb.Writer) { appendChat(w, body, &o) })
 	return w.Data()
 }
 
-func appendChat(w *pb.Writer, body []byte, o *Options) {
+func appendChat(w *pb.Writer, body []byte, o *options) {
 	tools := jsn.Get(body, "tools")
 	agentic := jsn.Len(tools) > 0
-	supported := o.SupportedTools
+	supported := o.supported
 	if supported == nil {
 		supported = []uint64{1}
 	}
@@ -51,16 +58,25 @@ func appendChat(w *pb.Writer, body []byte, o *Options) {
 		kind uint64
 	}
 	var entries []entry
+	var calls callsMade
 	total := jsn.Len(jsn.Get(body, "messages"))
 	for it := jsn.Array(jsn.Get(body, "messages")); it.Next(); {
-		e := entry{id: o.NewID(), kind: human}
+		e := entry{id: o.newID(), kind: human}
 		if jsn.StrOf(jsn.Get(it.Value(), "role")).Is(hub.Assistant) {
 			e.kind = ai
 		}
 		entries = append(entries, e)
 		last := len(entries) == total
+		calls.note(it.Value(), o)
 		w.Message(1, func(w *pb.Writer) {
-			appendEntry(w, jsn.StrOf(jsn.Get(it.Value(), "content")).String(), e.kind, e.id, agentic)
+			text := o.text(jsn.Get(it.Value(), "content"))
+			var result *nativeResult
+			if o.native && e.kind == human {
+				if r, ok := calls.result(text); ok {
+					text, result = "", &r
+				}
+			}
+			appendEntry(w, text, e.kind, e.id, result, agentic)
 			if last && agentic {
 				w.Packed(51, supported...)
 			}
@@ -83,13 +99,13 @@ func appendChat(w *pb.Writer, body []byte, o *Options) {
 		w.Uint(9, 1)
 	})
 	w.Uint(19, 1)
-	w.String(23, o.NewID())
+	w.String(23, o.newID())
 	w.Message(26, func(w *pb.Writer) {
-		w.String(1, o.Platform)
-		w.String(2, o.Arch)
-		w.String(3, o.Release)
-		w.String(4, o.Shell)
-		w.String(5, o.Time)
+		w.String(1, o.platform)
+		w.String(2, o.arch)
+		w.String(3, o.release)
+		w.String(4, o.shell)
+		w.String(5, o.time)
 	})
 	w.Bool(27, agentic)
 	if agentic {
@@ -101,9 +117,9 @@ func appendChat(w *pb.Writer, body []byte, o *Options) {
 	for it := jsn.Array(tools); it.Next(); {
 		fn := jsn.Get(it.Value(), "function")
 		w.Message(34, func(w *pb.Writer) {
-			w.String(1, jsn.StrOf(jsn.Get(fn, "name")).String())
-			w.String(2, jsn.StrOf(jsn.Get(fn, "description")).String())
-			w.Bytes(3, jsn.Get(fn, "parameters"))
+			w.String(1, o.text(jsn.Get(fn, "name")))
+			w.String(2, o.text(jsn.Get(fn, "description")))
+			w.Bytes(3, o.tokens.Expand(jsn.Get(fn, "parameters")))
 			w.String(4, "custom")
 		})
 	}
@@ -111,10 +127,13 @@ func appendChat(w *pb.Writer, body []byte, o *Options) {
 }
 
 // appendEntry writes one ConversationMessage.
-func appendEntry(w *pb.Writer, text string, kind uint64, id string, agentic bool) {
+func appendEntry(w *pb.Writer, text string, kind uint64, id string, result *nativeResult, agentic bool) {
 	w.String(1, text)
 	w.Uint(2, kind)
 	w.String(13, id)
+	if result != nil {
+		w.Message(18, result.write)
+	}
 	w.Bool(29, agentic)
 	w.Uint(47, mode(agentic))
 }
@@ -149,9 +168,9 @@ func appendModes(w *pb.Writer, body []byte, agentic bool) {
 	w.String(54, name)
 }
 
-// Payload reads the messages of one answer (StreamUnifiedChatResponseWithTools) into
+// payload reads the messages of one answer (StreamUnifiedChatResponseWithTools) into
 // chunks. Calls come as fragments that either continue or repeat what was sent.
-type Payload struct {
+type payload struct {
 	calls []payloadCall
 	out   hub.Chunk
 	open  bool
@@ -164,7 +183,7 @@ type payloadCall struct {
 }
 
 // Feed takes one message. It reports false when the message is malformed.
-func (p *Payload) Feed(msg []byte, emit func(*hub.Chunk)) bool {
+func (p *payload) Feed(msg []byte, emit func(*hub.Chunk)) bool {
 	if !pb.Valid(msg) {
 		return false
 	}
@@ -182,12 +201,12 @@ func (p *Payload) Feed(msg []byte, emit func(*hub.Chunk)) bool {
 	return true
 }
 
-func (p *Payload) send(emit func(*hub.Chunk), ch hub.Chunk) {
+func (p *payload) send(emit func(*hub.Chunk), ch hub.Chunk) {
 	p.out = ch
 	emit(&p.out)
 }
 
-func (p *Payload) text(msg []byte, emit func(*hub.Chunk)) {
+func (p *payload) text(msg []byte, emit func(*hub.Chunk)) {
 	for f := range pb.Fields(msg) {
 		switch {
 		case f.Number == 25 && f.Type == pb.Bytes:
@@ -202,7 +221,7 @@ func (p *Payload) text(msg []byte, emit func(*hub.Chunk)) {
 	}
 }
 
-func (p *Payload) leaveReasoning(emit func(*hub.Chunk)) {
+func (p *payload) leaveReasoning(emit func(*hub.Chunk)) {
 	if p.open {
 		p.open = false
 		p.send(emit, hub.Chunk{Kind: hub.ChunkReasoningEnd})
@@ -210,7 +229,7 @@ func (p *Payload) leaveReasoning(emit func(*hub.Chunk)) {
 }
 
 // call reads a ClientSideToolV2Call.
-func (p *Payload) call(msg []byte, emit func(*hub.Chunk)) {
+func (p *payload) call(msg []byte, emit func(*hub.Chunk)) {
 	p.leaveReasoning(emit)
 	var id, name, args string
 	last := false
@@ -242,7 +261,7 @@ func (p *Payload) call(msg []byte, emit func(*hub.Chunk)) {
 	p.fragment(id, name, args, last, emit)
 }
 
-func (p *Payload) fragment(id, name, args string, last bool, emit func(*hub.Chunk)) {
+func (p *payload) fragment(id, name, args string, last bool, emit func(*hub.Chunk)) {
 	n := 0
 	for n < len(p.calls) && p.calls[n].id != id {
 		n++
@@ -269,7 +288,7 @@ func (p *Payload) fragment(id, name, args string, last bool, emit func(*hub.Chun
 }
 
 // End closes what the stream left open.
-func (p *Payload) End(emit func(*hub.Chunk)) {
+func (p *payload) End(emit func(*hub.Chunk)) {
 	p.leaveReasoning(emit)
 	for n := range p.calls {
 		if !p.calls[n].ended {

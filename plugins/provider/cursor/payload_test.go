@@ -27,14 +27,14 @@ func TestReferenceEncodings(t *testing.T) {
 	require.Equal(t, "2a150a11636c617564652d342e352d736f6e6e65742200", hex.EncodeToString(w.Data()))
 
 	var e pb.Writer
-	e.Message(1, func(w *pb.Writer) { appendEntry(w, "Hello", human, "11111111-1111-4111-8111-111111111111", false) })
+	e.Message(1, func(w *pb.Writer) { appendEntry(w, "Hello", human, "11111111-1111-4111-8111-111111111111", nil, false) })
 	require.Equal(t, "0a350a0548656c6c6f10016a2431313131313131312d313131312d343131312d383131312d313131313131313131313131e80100f80201",
 		hex.EncodeToString(e.Data()))
 }
 
 func read(t *testing.T, frames ...string) string {
 	t.Helper()
-	var p Payload
+	var p payload
 	out := ""
 	emit := func(c *hub.Chunk) {
 		switch c.Kind {
@@ -74,10 +74,10 @@ func TestPayloadReadsReferenceFrames(t *testing.T) {
 	require.Equal(t, `call(call_1,get_weather){"city":;`, read(t, one), "calls left open are ended")
 }
 
-func TestAppendPayload(t *testing.T) {
+func TestPayloadOfRequest(t *testing.T) {
 	body := []byte(`{"model":"gpt-5","messages":[{"role":"user","content":"a\n\"b\""},{"role":"assistant","content":"c"}],` +
 		`"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}],"reasoning_effort":"high"}`)
-	msg := AppendPayload(nil, body, Options{NewID: func() string { return "id" }, Platform: "linux"})
+	msg := appendPayload(nil, body, options{newID: func() string { return "id" }, platform: "linux"})
 	chat, ok := pb.Get(msg, 1)
 	require.True(t, ok)
 	require.True(t, pb.Valid(chat.Bytes))
@@ -102,7 +102,7 @@ func TestAppendPayload(t *testing.T) {
 func FuzzPayload(f *testing.F) {
 	f.Add([]byte{0x12, 4, 0x0a, 2, 'H', 'i'})
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		var p Payload
+		var p payload
 		p.Feed(msg, func(*hub.Chunk) {})
 		p.End(func(*hub.Chunk) {})
 	})
