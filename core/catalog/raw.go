@@ -118,6 +118,7 @@ func (r raw) override(c *config.Provider) {
 	case "system":
 		r.sub("request_rules").sub("role_map")["developer"] = "system"
 	}
+	r.options(c)
 	if c.Passthrough != nil {
 		r["passthrough_models"] = *c.Passthrough
 	}
@@ -126,6 +127,22 @@ func (r raw) override(c *config.Provider) {
 	}
 	for i := range c.Models {
 		r.model(&c.Models[i])
+	}
+}
+
+// options hands over what the executors of particular providers ask for.
+func (r raw) options(c *config.Provider) {
+	for name, v := range map[string]string{
+		"default_instructions": c.DefaultInstructions, "default_effort": c.DefaultEffort, "default_system": c.DefaultSystem,
+	} {
+		if v != "" {
+			r.sub("options")[name] = v
+		}
+	}
+	for name, v := range map[string]*int64{"max_output_tokens_cap": c.MaxOutputTokensCap, "max_short_waits": c.MaxShortWaits} {
+		if v != nil {
+			r.sub("options")[name] = *v
+		}
 	}
 }
 

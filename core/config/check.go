@@ -284,8 +284,12 @@ func (c *checker) provider(path, id string, p *Provider) {
 		c.url(join(join(path, "models_list"), "url"), p.ModelsList.URL, "http", "https")
 	}
 	for name, v := range p.Paths {
-		if !strings.HasPrefix(v, "/") {
-			c.bad(join(join(path, "paths"), name), "want a path that starts with /")
+		switch at := join(join(path, "paths"), name); {
+		case strings.HasPrefix(v, "/"):
+		case strings.Contains(v, "://"): // at another server
+			c.url(at, v, "http", "https")
+		default:
+			c.bad(at, "want a path that starts with /, or a URL")
 		}
 	}
 	c.proxy(join(path, "proxy"), p.Proxy)
@@ -295,6 +299,12 @@ func (c *checker) provider(path, id string, p *Provider) {
 	c.optional(join(path, "quota_scope"), p.QuotaScope, "account", "model")
 	c.optional(join(path, "data_policy"), p.DataPolicy, "zdr", "no-train", "retain", "train")
 	c.optional(join(path, "developer_role"), p.DeveloperRole, "keep", "system")
+	c.optional(join(path, "default_effort"), p.DefaultEffort, "none", "minimal", "low", "medium", "high", "xhigh")
+	for name, n := range map[string]*int64{"max_output_tokens_cap": p.MaxOutputTokensCap, "max_short_waits": p.MaxShortWaits} {
+		if n != nil && *n < 0 {
+			c.bad(join(path, name), "must not be negative")
+		}
+	}
 	for i, tag := range p.ThinkTags {
 		if !thinkTag.MatchString(tag) {
 			c.bad(index(join(path, "think_tags"), i), "want the name of a tag without its brackets, such as thinking")

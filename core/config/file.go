@@ -188,12 +188,21 @@ type Provider struct {
 	// ThinkTags are the names of the tags that its models put around reasoning in
 	// their text; empty = think. ThinkPrefilled: its prompts end with the start tag,
 	// so that answers begin as reasoning.
-	ThinkTags      []string   `yaml:"think_tags"`
-	ThinkPrefilled bool       `yaml:"think_prefilled"`
-	Cooling        *bool      `yaml:"cooling"` // false: transient failures never cool its accounts
-	ModelsList     ModelsList `yaml:"models_list"`
-	Accounts       []Account  `yaml:"accounts"`
-	Models         []Model    `yaml:"models"`
+	ThinkTags      []string `yaml:"think_tags"`
+	ThinkPrefilled bool     `yaml:"think_prefilled"`
+	Cooling        *bool    `yaml:"cooling"` // false: transient failures never cool its accounts
+	// What executors of particular providers ask for. Codex: the instructions and
+	// the reasoning effort of requests without; Antigravity: the first part of the
+	// system instruction, the most output tokens of a Gemini model, and how often a
+	// host is waited for.
+	DefaultInstructions string     `yaml:"default_instructions"`
+	DefaultEffort       string     `yaml:"default_effort"`
+	DefaultSystem       string     `yaml:"default_system"`
+	MaxOutputTokensCap  *int64     `yaml:"max_output_tokens_cap"` // 0 = no cap
+	MaxShortWaits       *int64     `yaml:"max_short_waits"`
+	ModelsList          ModelsList `yaml:"models_list"`
+	Accounts            []Account  `yaml:"accounts"`
+	Models              []Model    `yaml:"models"`
 	// Own are the provider's own rules, by hook.
 	Own map[string]Rules `yaml:"-"`
 }

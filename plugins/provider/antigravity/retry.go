@@ -81,6 +81,7 @@ func judge(c *sdk.Ctx, r *sdk.Result, e *entry.Entry) sdk.Verdict {
 		s.waits, s.blind = 0, 0
 	}
 	s.host = host
+	s.pass(e)
 	wait, known := codeassist.Wait(c, r)
 	if known {
 		v.Err.RetryAfterMS = wait
@@ -106,6 +107,19 @@ func judge(c *sdk.Ctx, r *sdk.Result, e *entry.Entry) sdk.Verdict {
 		return again(v, s, min(int64(s.rounds)*250, 2000))
 	}
 	return v
+}
+
+// pass is done with the hosts that come before the one that answered: they could
+// not be reached.
+func (s *state) pass(e *entry.Entry) {
+	for _, base := range e.Bases {
+		switch h := baseOf(base); {
+		case h == s.host:
+			return
+		case !slices.Contains(s.done, h):
+			s.done = append(s.done, h)
+		}
+	}
 }
 
 // next chooses a host that is not done with.
