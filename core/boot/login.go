@@ -145,7 +145,11 @@ func (a *agent) relogin(ctx context.Context) (t account.Tokens, done bool, err e
 	case errors.Is(err, oauth.ErrNotRenewable):
 		return t, true, account.ErrNotRenewable
 	case errors.As(err, &e):
-		f := fault.Upstream(e.Status, "The provider does not renew the credential: "+e.Error())
+		status := e.Status
+		if status < 400 {
+			status = 502
+		}
+		f := fault.Upstream(status, "The provider does not renew the credential: "+e.Error())
 		f.ProviderCode = e.Code
 		if e.Final() {
 			return t, true, &account.RefusedError{Err: f}

@@ -31,27 +31,27 @@ func (m google) exchange(ctx context.Context, c *client, f *flow, code string) (
 			g.Email, g.Subject, g.Name = text(resp.Body, "email"), text(resp.Body, "id"), text(resp.Body, "name")
 		}
 	}
-	m.onboard(ctx, c, g) // a login without a project is one: the next renewal looks again
+	m.onboard(ctx, c, g, onboardTries) // a login without a project is one: the next renewal looks again
 	return g, nil
 }
 
 func (m google) refresh(ctx context.Context, c *client, old *Credential) (*Grant, error) {
 	g, err := m.standard.refresh(ctx, c, old)
 	if err == nil && old.Data["projectId"] == "" {
-		m.onboard(ctx, c, g)
+		m.onboard(ctx, c, g, 1) // requests wait for the token
 	}
 	return g, err
 }
 
-// Tries of onboarding and the pause between them.
+// Tries of onboarding at a login and the pause between them.
 const (
 	onboardTries = 10
 	onboardPause = 5 * time.Second
 )
 
 // onboard finds the project of the account, and has the service make one where
-// there is none.
-func (m google) onboard(ctx context.Context, c *client, g *Grant) {
+// there is none, which takes a while: it is asked so many times.
+func (m google) onboard(ctx context.Context, c *client, g *Grant, tries int) {
 	if c.OnboardURL == "" {
 		return
 	}
@@ -74,7 +74,7 @@ func (m google) onboard(ctx context.Context, c *client, g *Grant) {
 	if project != "" {
 		want["cloudaicompanionProject"] = project
 	}
-	for try := range onboardTries {
+	for try := range tries {
 		if try > 0 && c.sleep(ctx, onboardPause) != nil {
 			return
 		}

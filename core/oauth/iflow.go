@@ -29,10 +29,8 @@ func (m iflow) refresh(ctx context.Context, c *client, old *Credential) (*Grant,
 	if err != nil {
 		return nil, err
 	}
-	if err := iflowKey(ctx, c, g); err != nil && old.APIKey == "" {
-		return g, err
-	}
-	return g, nil // the key of before serves on; the tokens are new and must be kept
+	_ = iflowKey(ctx, c, g) // the key of before serves on; the tokens are new and must be kept
+	return g, nil
 }
 
 // iflowKey asks for the API key of the account.

@@ -176,6 +176,34 @@ func utc(r Report) Report {
 	return r
 }
 
+// A GitHub account without Copilot is told so, and a server that is away for a
+// moment says nothing of that.
+func TestCopilotIsThere(t *testing.T) {
+	for body, code := range map[string]string{`403|{}`: "no_copilot", `404|{}`: "no_copilot", `401|{"message":"Bad credentials"}`: "", `503|`: "fine", `{"token":"t","sku":"s","endpoints":{"api":"https://api.business.example.com"}}`: "fine"} {
+		c := &client{Server: Server{ExchangeURL: "https://x/v2/token"}, now: time.Now, send: answers(t, map[string]string{"/v2/token": body}, nil)}
+		g := &Grant{Access: "canary-token"}
+		err := copilot(t.Context(), c, g)
+		var e *Error
+		if code == "fine" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, code, e.Code)
+	}
+}
+
+// A renewal gives new tokens but no key: the tokens are kept, the old one may not
+// serve again.
+func TestRenewalWithoutAKeyKeepsTheTokens(t *testing.T) {
+	c := &client{Server: Server{RefreshURL: "https://x/token", UserinfoURL: "https://x/info?t={access_token}"}, now: time.Now}
+	c.send = answers(t, map[string]string{"/token": `{"access_token":"a2","refresh_token":"r2","expires_in":60}`, "t=a2": `503|`}, nil)
+	g, err := iflow{}.refresh(t.Context(), c, &Credential{Refresh: "r1"})
+	require.NoError(t, err)
+	require.Equal(t, "r2", g.Refresh)
+	require.Empty(t, g.APIKey)
+}
+
 // Refusals keep their status, so that a token is renewed and a limit is heeded,
 // and quote no token.
 func TestQuotaErrors(t *testing.T) {
@@ -259,7 +287,7 @@ func FuzzSQLite(f *testing.F) {
 	f.Add(raw[:4096])
 	f.Add(raw)
 	f.Fuzz(func(_ *testing.T, file []byte) {
-		_, _ = sqliteRead(bytes.NewReader(file), "itemtable", []string{"cursorAuth/accessToken"})
+		_, _ = sqliteRead(bytes.NewReader(file), int64(len(file)), "itemtable", []string{"cursorAuth/accessToken"})
 	})
 }
 

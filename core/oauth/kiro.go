@@ -14,7 +14,7 @@ import (
 // kiro is AWS' identity service (a client of our own is registered for every
 // login) or a social login of Kiro's, whose redirect only Kiro's own program
 // takes: its address is pasted.
-type kiro struct{ standard }
+type kiro struct{}
 
 func (kiro) methods() []Method {
 	social := "; paste the address that the browser cannot open"

@@ -39,15 +39,19 @@ func sqliteValues(path, table string, keys ...string) (map[string]string, error)
 		return nil, err
 	}
 	defer f.Close()
-	return sqliteRead(f, table, keys)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return sqliteRead(f, info.Size(), table, keys)
 }
 
-func sqliteRead(f io.ReaderAt, table string, keys []string) (map[string]string, error) {
+func sqliteRead(f io.ReaderAt, size int64, table string, keys []string) (map[string]string, error) {
 	var head [100]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:16]) != "SQLite format 3\x00" {
 		return nil, errSQLite
 	}
-	db := &sqlite{file: f, page: int(binary.BigEndian.Uint16(head[16:])), budget: 100_000}
+	db := &sqlite{file: f, page: int(binary.BigEndian.Uint16(head[16:]))}
 	if db.page == 1 {
 		db.page = 65536
 	}
@@ -55,6 +59,7 @@ func sqliteRead(f io.ReaderAt, table string, keys []string) (map[string]string, 
 	if db.page < 512 || db.usable < 480 {
 		return nil, errSQLite
 	}
+	db.budget = 2 * (int(size/int64(db.page)) + 1) // two tables, each page once
 	root := int64(0)
 	err := db.walk(1, func(row []any) bool { // sqlite_schema: type, name, tbl_name, rootpage, sql
 		if len(row) >= 4 && row[0] == "table" {
