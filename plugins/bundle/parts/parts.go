@@ -18,6 +18,7 @@ import (
 	"github.com/omniroute/omniroute/plugins/provider/demo"
 	cliexecutor "github.com/omniroute/omniroute/plugins/provider/geminicli"
 	"github.com/omniroute/omniroute/plugins/provider/github"
+	kiroexecutor "github.com/omniroute/omniroute/plugins/provider/kiro"
 	"github.com/omniroute/omniroute/sdk"
 	"github.com/omniroute/omniroute/sdk/translator"
 )
@@ -46,5 +47,6 @@ func Module() *sdk.Module {
 		codex.New(),
 		github.New(),
 		cursorexecutor.New(),
+		kiroexecutor.New(),
 	).Handles(2048)
 }

@@ -184,6 +184,7 @@ func (d *decoder) count(v []byte) {
 	if n, ok := jsn.Int(jsn.Get(v, "outputTokens")); ok {
 		d.usage.Completion, d.usage.Known = n, true
 	}
+	d.usage.Estimated = jsn.IsTrue(jsn.Get(v, "estimated"))
 	d.usage.Total = d.usage.Sum()
 }
 

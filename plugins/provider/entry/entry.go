@@ -18,6 +18,7 @@ import (
 // Entry is a provider's entry.
 type Entry struct {
 	Bases   []string // first choice first
+	Extra   []string // those at the end of Bases that are for failures only
 	paths   map[string]string
 	headers []abi.Header
 	options map[string]string
@@ -28,7 +29,9 @@ func Parse(raw []byte) (*Entry, error) {
 	root := sdk.JSON(raw).Get("")
 	e := &Entry{paths: map[string]string{}, options: map[string]string{}}
 	for _, name := range [...]string{"base_urls", "extra_fallback_urls"} {
+		n := len(e.Bases)
 		root.Get(name).Each(func(v sdk.JSON) { e.Bases = append(e.Bases, strings.TrimRight(v.Text(), "/")) })
+		e.Extra = e.Bases[n:]
 	}
 	if len(e.Bases) == 0 {
 		return nil, &abi.ErrorRecord{Message: "the provider has no base_urls", Class: "client", Scope: "provider", Status: 400}
