@@ -60,8 +60,8 @@ func (a *attempt) run() *fault.Error {
 		return err
 	}
 	var ok bool
-	if a.executor, ok = a.c.Plugins.Executor(a.executorID()); !ok {
-		return fault.Newf(fault.PluginTrap, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.executorID())
+	if a.executor, ok = a.c.Plugins.Executor(a.t.Provider.Executor); !ok {
+		return fault.Newf(fault.PluginTrap, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.t.Provider.Executor)
 	}
 	a.phase(telemetry.PhaseTranslate)
 	a.c.Stages.Translated(a.t.Dialect)
@@ -169,8 +169,8 @@ func (a *attempt) remember(data map[string]string) {
 func (a *attempt) planInput(round int) host.PlanInput {
 	acc := a.lease.Account()
 	in := host.PlanInput{
-		Profile:    a.profile(),
-		Endpoint:   a.endpoint(),
+		Profile:    a.c.Snapshot.Profile(a.t.Provider.ID),
+		Endpoint:   call.EndpointChat,
 		Model:      a.t.Upstream,
 		Stream:     a.c.Stream,
 		Body:       a.request.body,
@@ -218,7 +218,7 @@ func (a *attempt) refused(round int) *fault.Error {
 	a.c.Stages.Response(capture.Provider, a.resp.Status, call.Captured(a.resp.Header), body)
 	_ = a.resp.Close()
 	v, err := a.executor.Result(a.c.Ctx, host.ResultInput{
-		Profile: a.profile(), Endpoint: a.endpoint(), Model: a.t.Upstream, Stream: a.c.Stream,
+		Profile: a.c.Snapshot.Profile(a.t.Provider.ID), Endpoint: call.EndpointChat, Model: a.t.Upstream, Stream: a.c.Stream,
 		URL: a.url, Status: a.resp.Status, Header: a.resp.Header, Body: []byte(a.secrets().Text(string(body))), // some quote the key
 		AuthKind: authKind(a.lease.Account().Auth), Attempt: round, State: a.state, Effects: a.effects,
 	})
@@ -300,11 +300,17 @@ const (
 func (a *attempt) limits() *fault.Error {
 	list := a.c.Snapshot.Policy.Limits(&a.c.Env.AccountEnv, a.c.Trace)
 	if own := a.limiter(); !slices.ContainsFunc(list, func(l policy.Limit) bool { return l.Scope == own }) {
-		list = append(list, policy.Limit{Scope: own, MaxWaitMS: patience(list)}) // what responses taught holds without a rule too
+		list = append(list, policy.Limit{Scope: own}) // what responses taught holds without a rule too
 	}
 	for _, l := range list {
 		limit := health.Limit{RPM: limitOf(l.RPM), TPM: limitOf(l.TPM), RPD: limitOf(l.RPD), Concurrency: limitOf(l.Concurrency),
-			Gap: millis(max(l.GapMS, 0)), MaxWait: a.longestWait(l.MaxWaitMS)}
+			Gap: millis(max(l.GapMS, 0)), MaxWait: millis(max(l.MaxWaitMS, 0))}
+		if limit.MaxWait == 0 {
+			limit.MaxWait = millis(a.t.Profile.MaxWaitMS)
+			if slices.Contains(a.c.Req.Tags, tagBatch) {
+				limit.MaxWait = batchWait
+			}
+		}
 		release, err := a.l.s.Health.Limits.Acquire(a.c.Ctx, l.Scope, limit, int64(a.c.Req.TokensIn))
 		if err != nil {
 			if a.c.Ctx.Err() != nil {
@@ -320,30 +326,6 @@ func (a *attempt) limits() *fault.Error {
 		a.releases = append(a.releases, release)
 	}
 	return nil
-}
-
-// patience is the shortest wait that a rule allows, or [policy.Unset].
-func patience(list []policy.Limit) int {
-	shortest := policy.Unset
-	for _, l := range list {
-		if l.MaxWaitMS != policy.Unset && (shortest == policy.Unset || l.MaxWaitMS < shortest) {
-			shortest = l.MaxWaitMS
-		}
-	}
-	return shortest
-}
-
-// longestWait is how long the request waits for one limiter.
-func (a *attempt) longestWait(ms int) time.Duration {
-	switch {
-	case ms == 0:
-		return time.Nanosecond
-	case ms > 0:
-		return millis(ms)
-	case slices.Contains(a.c.Req.Tags, tagBatch):
-		return batchWait
-	}
-	return millis(a.t.Profile.MaxWaitMS)
 }
 
 // limiter is the scope of what responses teach: the account, or one model of it
@@ -461,7 +443,7 @@ func (a *attempt) outcome(e *fault.Error) health.Outcome {
 	case v.Ignore || !v.Count:
 		return health.Outcome{Ignored: true}
 	}
-	return health.Outcome{Threshold: a.t.Profile.BreakerThreshold, Successes: v.Successes, Trip: func(b health.Breaker) (bool, time.Duration) {
+	return health.Outcome{Trip: func(b health.Breaker) (bool, time.Duration) {
 		env.Breaker = breakerFacts(b)
 		v := set.Breaker(&env, nil)
 		return v.Trip, millis(max(v.ResetMS, 0))
