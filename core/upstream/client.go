@@ -21,6 +21,7 @@ type Options struct {
 	IdleTimeout     time.Duration // how long an idle connection is kept [90s]
 	MaxBody         int64         // default of Request.MaxBody in bytes [512 MiB]
 	TLS             *tls.Config   // base TLS configuration [system roots, TLS 1.2 and up]
+	Resolver        *net.Resolver // looks up host names [the system's]
 }
 
 func (o Options) withDefaults() Options {
@@ -63,7 +64,7 @@ type Client struct {
 // New returns a Client.
 func New(opt Options) *Client {
 	opt = opt.withDefaults()
-	d := &dialer{tls: opt.TLS}
+	d := &dialer{tls: opt.TLS, resolver: opt.Resolver}
 	return &Client{opt: opt, dialer: d, pool: newPool(opt, d), h2: map[h2Key]*http.Transport{}}
 }
 

@@ -18,22 +18,23 @@ import (
 
 // dialer makes raw connections: guarded, and through a proxy if there is one.
 type dialer struct {
-	tls *tls.Config
+	tls      *tls.Config
+	resolver *net.Resolver
 }
 
-func netDialer(guarded bool) *net.Dialer {
-	d := &net.Dialer{KeepAlive: 30 * time.Second}
+func (d *dialer) net(guarded bool) *net.Dialer {
+	n := &net.Dialer{KeepAlive: 30 * time.Second, Resolver: d.resolver}
 	if guarded {
-		d.ControlContext = guardControl
+		n.ControlContext = guardControl
 	}
-	return d
+	return n
 }
 
 // dial connects to hostPort. Its errors are *fault.Error where the guard or a
 // proxy is the reason.
 func (d *dialer) dial(ctx context.Context, hostPort, proxyURL string, allowPrivate bool) (net.Conn, error) {
 	if proxyURL == "" {
-		c, err := netDialer(!allowPrivate).DialContext(ctx, "tcp", hostPort)
+		c, err := d.net(!allowPrivate).DialContext(ctx, "tcp", hostPort)
 		if e := fault.As(err); e != nil {
 			return nil, e
 		}
@@ -54,7 +55,7 @@ func (d *dialer) dial(ctx context.Context, hostPort, proxyURL string, allowPriva
 	case "http", "https":
 		return d.connect(ctx, hostPort, u)
 	case "socks5", "socks5h":
-		return socks(ctx, hostPort, u)
+		return d.socks(ctx, hostPort, u)
 	}
 	return nil, misconfigured("proxy scheme %q is not supported; use http, https, socks5 or socks5h", u.Scheme)
 }
@@ -76,17 +77,17 @@ func withPort(u *url.URL) string {
 }
 
 // socks connects through a SOCKS5 proxy (RFC 1928), which resolves the name.
-func socks(ctx context.Context, hostPort string, u *url.URL) (net.Conn, error) {
+func (d *dialer) socks(ctx context.Context, hostPort string, u *url.URL) (net.Conn, error) {
 	var auth *proxy.Auth
 	if u.User != nil {
 		password, _ := u.User.Password()
 		auth = &proxy.Auth{User: u.User.Username(), Password: password}
 	}
-	d, err := proxy.SOCKS5("tcp", withPort(u), auth, netDialer(false))
+	via, err := proxy.SOCKS5("tcp", withPort(u), auth, d.net(false))
 	if err != nil {
 		return nil, misconfigured("the proxy URL is not valid")
 	}
-	contextual, ok := d.(proxy.ContextDialer)
+	contextual, ok := via.(proxy.ContextDialer)
 	if !ok {
 		return nil, misconfigured("the SOCKS5 dialer cannot be cancelled")
 	}
@@ -99,7 +100,7 @@ func socks(ctx context.Context, hostPort string, u *url.URL) (net.Conn, error) {
 
 // connect asks an HTTP proxy for a tunnel (RFC 9110 section 9.3.6).
 func (d *dialer) connect(ctx context.Context, hostPort string, u *url.URL) (net.Conn, error) {
-	c, err := netDialer(false).DialContext(ctx, "tcp", withPort(u))
+	c, err := d.net(false).DialContext(ctx, "tcp", withPort(u))
 	if err != nil {
 		return nil, proxyFailure(err, "The proxy cannot be reached")
 	}
