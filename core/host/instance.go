@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +21,7 @@ type instance struct {
 	mod  *module
 	open atomic.Int32 // streams, for choosing an instance without its lock
 
-	mu        sync.Mutex
+	mu        turn
 	guest     api.Module
 	mem       api.Memory
 	fnBuf     api.Function
@@ -93,7 +92,7 @@ type instanceKey struct{}
 
 // newInstance instantiates the module and starts the guest.
 func newInstance(ctx context.Context, m *module) (*instance, error) {
-	i := &instance{mod: m, profiles: map[string]configured{}, used: m.host.now()}
+	i := &instance{mod: m, mu: newTurn(), profiles: map[string]configured{}, used: m.host.now()}
 	i.env = callEnv{now: m.host.now().UnixMilli(), seed: startSeed}
 	i.memory = &linearMemory{mod: m, most: uint64(m.limits.MemoryPages) << 16}
 	i.gauge.slow = m.engine.slow

@@ -156,6 +156,41 @@ func TestCallerLeaves(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Who waits for an instance that is busy with somebody else's call may leave at
+// any time.
+func TestCallerLeavesTheQueue(t *testing.T) {
+	g, x := echoExecutor(t, Options{Limits: Limits{Instances: 1}})
+	s := openEcho(t, x)
+	busy, err := g.modules[0].pool.lock(t.Context())
+	require.NoError(t, err)
+	for name, call := range map[string]func(context.Context) error{
+		"plan": func(ctx context.Context) error {
+			_, err := x.Plan(ctx, PlanInput{Model: "plain"})
+			return err
+		},
+		"new stream": func(ctx context.Context) error {
+			_, err := x.OpenStream(ctx, PlanInput{Model: "plain"})
+			return err
+		},
+		"open stream": func(ctx context.Context) error {
+			return s.Data(ctx, []abi.Frame{{Payload: []byte("late")}}, nothing)
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() { left <- call(ctx) }()
+		cancel()
+		err := <-left
+		require.ErrorIs(t, err, context.Canceled, name)
+		require.Equal(t, fault.ClientClosed, fault.As(err).Code, name)
+	}
+	busy.mu.Unlock()
+	_, err = plan(t, x, "plain")
+	require.NoError(t, err)
+	require.ErrorIs(t, s.End(t.Context(), abi.EndClientGone, nothing), context.Canceled, "what it failed of")
+	require.Zero(t, g.modules[0].stats.streams.Load(), "its handle is free")
+}
+
 // A stream that is stopped fails alone; the others of its instance go on.
 func TestStoppedStreamFailsAlone(t *testing.T) {
 	g, x := echoExecutor(t, Options{Limits: Limits{Instances: 1, DataFuel: 1_000_000}})

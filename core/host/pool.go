@@ -56,18 +56,21 @@ func (p *pool) lock(ctx context.Context) (*instance, error) {
 }
 
 // lock returns the slot's instance, locked; it starts one where there is none.
+// Whoever waits for a busy one may leave: ctx.
 func (s *slot) lock(ctx context.Context, m *module) (*instance, error) {
 	for {
-		if i := s.inst.Load(); i != nil {
-			i.mu.Lock()
+		i := s.inst.Load()
+		if i != nil {
+			if err := i.mu.wait(ctx); err != nil {
+				return nil, err
+			}
 			if i.dead == nil && !i.retired {
 				return i, nil
 			}
 			i.mu.Unlock()
 		}
 		s.mu.Lock()
-		i := s.inst.Load()
-		if i == nil || i.gone() {
+		if s.inst.Load() == i { // nobody else replaced it meanwhile
 			fresh, err := newInstance(ctx, m)
 			if err != nil {
 				s.mu.Unlock()
@@ -77,13 +80,6 @@ func (s *slot) lock(ctx context.Context, m *module) (*instance, error) {
 		}
 		s.mu.Unlock()
 	}
-}
-
-// gone reports whether new work must go elsewhere.
-func (i *instance) gone() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.dead != nil || i.retired
 }
 
 // lockForStream returns a locked instance with a free handle, the one with the
@@ -260,6 +256,8 @@ func (m *module) fault(err error) error {
 	switch err {
 	case errInputTooLarge, errBufRefused:
 		return fault.Wrap(fault.BodyTooLarge, err, "The request is too large for the plugin "+m.manifest.Name)
+	case context.Canceled, context.DeadlineExceeded: // while it waited for a busy instance
+		return fault.From(err)
 	}
 	return fault.Wrap(fault.PluginTrap, err, "The plugin "+m.manifest.Name+" failed: "+err.Error())
 }

@@ -360,7 +360,9 @@ func (g *guestStream) run(ctx context.Context, op abi.Op, record []byte) error {
 	if g.inst == nil {
 		return errStreamLost
 	}
-	g.inst.mu.Lock()
+	if err := g.inst.mu.wait(ctx); err != nil {
+		return err
+	}
 	lost := g.inst.dead != nil
 	var err error
 	if !lost {
