@@ -14,27 +14,30 @@ import (
 	"github.com/omniroute/omniroute/core/admin/keys"
 	"github.com/omniroute/omniroute/core/admin/login"
 	"github.com/omniroute/omniroute/core/admin/requests"
+	"github.com/omniroute/omniroute/core/admin/resilience"
 	"github.com/omniroute/omniroute/core/admin/usage"
 )
 
 // Deps are what the management API works with, by subject.
 type Deps struct {
-	API      api.Config
-	Login    login.Deps
-	Keys     keys.Deps
-	Requests requests.Deps
-	Usage    usage.Deps
-	About    about.Deps
+	API        api.Config
+	Login      login.Deps
+	Keys       keys.Deps
+	Requests   requests.Deps
+	Usage      usage.Deps
+	Resilience resilience.Deps
+	About      about.Deps
 }
 
 // New makes the router with all routes.
 func New(d Deps) *api.Router {
 	r := api.New(d.API)
-	d.Login.Access, d.Keys.Access = d.API.Access, d.API.Access
+	d.Login.Access, d.Keys.Access, d.Resilience.Access = d.API.Access, d.API.Access, d.API.Access
 	login.Register(r, d.Login)
 	keys.Register(r, d.Keys)
 	requests.Register(r, d.Requests)
 	usage.Register(r, d.Usage)
+	resilience.Register(r, d.Resilience)
 	about.Register(r, d.About)
 	r.Seal()
 	return r

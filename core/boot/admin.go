@@ -19,6 +19,7 @@ import (
 	"github.com/omniroute/omniroute/core/admin/keys"
 	"github.com/omniroute/omniroute/core/admin/login"
 	"github.com/omniroute/omniroute/core/admin/requests"
+	"github.com/omniroute/omniroute/core/admin/resilience"
 	"github.com/omniroute/omniroute/core/admin/usage"
 	"github.com/omniroute/omniroute/core/audit"
 	"github.com/omniroute/omniroute/core/config"
@@ -104,8 +105,9 @@ func (g *Gateway) newAdmin() *api.Router {
 			}
 			return ""
 		}},
-		Keys:  keys.Deps{Keys: g.keys, Ledger: g.ledger},
-		About: about.Deps{Version: g.opt.Version, Started: g.started, PublicDocument: file().Server.PublicOpenAPI},
+		Keys:       keys.Deps{Keys: g.keys, Ledger: g.ledger},
+		Resilience: resilience.Deps{Health: g.health, Pool: g.pool, Ready: g.flow.Ready, Version: g.opt.Version, Started: g.started},
+		About:      about.Deps{Version: g.opt.Version, Started: g.started, PublicDocument: file().Server.PublicOpenAPI},
 	})
 }
 

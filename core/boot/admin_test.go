@@ -162,6 +162,7 @@ func TestAnonymousSweep(t *testing.T) {
 	open := map[string]bool{
 		"POST /api/setup": true, "POST /api/auth/login": true, "POST /api/auth/logout": true, "GET /api/auth/status": true,
 		"GET /api/settings/require-login": true, "GET /api/monitoring/health": true,
+		"GET /api/health": true, "GET /api/health/live": true, "GET /api/health/ready": true,
 	}
 	routes := d.gw.AdminRoutes()
 	require.NotEmpty(t, routes)

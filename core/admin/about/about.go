@@ -30,21 +30,12 @@ type Deps struct {
 func Register(r *api.Router, d Deps) {
 	api.Handle(r, api.Route{Method: "GET", Path: "/api/version", Tier: api.Viewer, Tag: tag, Summary: "Version of the gateway and its parts"},
 		func(context.Context, *struct{}) (*api.Body[version], error) { return api.Reply(d.version()), nil })
-	api.Handle(r, api.Route{Method: "GET", Path: "/api/monitoring/health", Tier: api.Public, Tag: tag, Summary: "Whether the gateway lives",
-		Description: "What is wrong with it is told by GET /api/health/detail."},
-		func(context.Context, *struct{}) (*api.Body[alive], error) {
-			return api.Reply(alive{Status: "healthy"}), nil
-		})
 	tier := api.Viewer
 	if d.PublicDocument {
 		tier = api.Public
 	}
 	document(r, tier, "/api/openapi.json", "application/json", (*huma.OpenAPI).MarshalJSON)
 	document(r, tier, "/api/openapi.yaml", "application/yaml", (*huma.OpenAPI).YAML)
-}
-
-type alive struct {
-	Status string `json:"status" enum:"healthy"`
 }
 
 type version struct {
