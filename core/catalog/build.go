@@ -28,16 +28,20 @@ type Catalog struct {
 	expanded  map[string][]Target // combos whose members do not depend on the query
 	chains    []chain
 	media     []Listing
-	prices    map[string]Price // of vendors, by model id
-	classic   bool
-	ambiguous string // error | combo
-	fallback  string // provider for bare names nobody offers
+	// mediaTargets are found by kind, and within it by target id and by model id.
+	mediaTargets map[string]map[string][]Target
+	prices       map[string]Price // of vendors, by model id
+	classic      bool
+	ambiguous    string // error | combo
+	fallback     string // provider for bare names nobody offers
 }
 
 // builder collects while a catalogue is made.
 type builder struct {
 	in      Inputs
 	cat     *Catalog
+	media   map[string][]mediaProvider
+	bases   map[string]string // base URLs of the data, by provider
 	raws    map[string]raw
 	order   []string
 	meta    map[string]*origin
@@ -61,7 +65,11 @@ func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	if err != nil {
 		return nil, []fault.Diagnostic{{Message: err.Error()}}
 	}
-	b := &builder{in: in, clients: data.OAuth, raws: map[string]raw{}, meta: map[string]*origin{}, lost: map[string]bool{}, cat: &Catalog{
+	media, err := builtinMedia()
+	if err != nil {
+		return nil, []fault.Diagnostic{{Message: err.Error()}}
+	}
+	b := &builder{in: in, media: media, bases: map[string]string{}, clients: data.OAuth, raws: map[string]raw{}, meta: map[string]*origin{}, lost: map[string]bool{}, cat: &Catalog{
 		names: map[string]*Provider{}, bare: map[string][]Target{}, scoped: data.ModelAliases,
 		aliases: map[string]*alias{}, combos: map[string]*Combo{}, expanded: map[string][]Target{},
 		prices: map[string]Price{}, classic: in.Classic,
@@ -80,7 +88,7 @@ func Build(in Inputs) (*Catalog, []fault.Diagnostic) {
 	b.addAliases()
 	b.addCombos()
 	b.addChains()
-	b.addMedia(data)
+	b.addMedia()
 	if b.fatal || len(b.diags) > 0 && !in.Partial {
 		return nil, b.diags
 	}
@@ -122,6 +130,9 @@ func (b *builder) collect(data *dataset) {
 	for _, p := range data.Providers {
 		if r := raw(p); !r.flag("template") {
 			b.add(r.text("id"), copyRaw(r), "builtin", nil)
+			if bases := r.strings("base_urls"); len(bases) > 0 {
+				b.bases[r.text("id")] = bases[0]
+			}
 		}
 	}
 	for i := range b.in.Plugins {
@@ -357,7 +368,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 		NoAuth: r.flag("no_auth"), Cooling: true, QuotaScope: r.text("quota_scope"), Region: r.text("region"),
 		DataPolicy: r.text("data_policy"), Passthrough: r.flag("passthrough_models"),
 		ForcedStream:   r.child("streaming").flag("forced") || r.child("streaming").text("non_stream") == "aggregate",
-		Sanitize:       r.child("capabilities").text("reasoning") == "think_tags",
+		Sanitize:       r.flag("sanitize") || r.child("capabilities").text("reasoning") == "think_tags",
 		EffortSuffixes: r.child("request_rules").strings("effort_suffixes"),
 		Origin:         o.from, byID: map[string]*Model{},
 	}
@@ -391,6 +402,7 @@ func (b *builder) provider(id string, r raw, o *origin) *Provider {
 	}
 	delete(r, "confidence")
 	r["id"] = id
+	b.mediaPaths(id, r)
 	p.Profile, _ = json.Marshal(map[string]any(r)) // plain values only: cannot fail
 	return p
 }
@@ -542,22 +554,6 @@ func (b *builder) index() {
 
 func newTarget(p *Provider, m *Model) Target {
 	return Target{ID: p.ID + "/" + m.ID, Provider: p, Model: m, Upstream: m.UpstreamID, Dialect: cmp.Or(m.Format, p.Dialect), Tags: m.Tags}
-}
-
-// addMedia lists the models of other kinds.
-func (b *builder) addMedia(data *dataset) {
-	for kind, list := range map[string][]mediaProvider{"embedding": data.Embeddings, "image": data.Images} {
-		for _, mp := range list {
-			p := b.cat.names[mp.ID]
-			if p == nil {
-				continue
-			}
-			for _, m := range mp.Models {
-				b.cat.media = append(b.cat.media, Listing{ID: p.ID + "/" + m.ID, OwnedBy: p.ID, Type: kind, Name: m.Name, Dimensions: m.Dimensions, Sizes: mp.Sizes})
-			}
-		}
-	}
-	slices.SortFunc(b.cat.media, func(x, y Listing) int { return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID)) })
 }
 
 // byPos gives the keys of a map in the order they were written.

@@ -26,20 +26,7 @@ var builtin = sync.OnceValues(func() (*dataset, error) {
 type dataset struct {
 	ModelAliases map[string]map[string]string `yaml:"model_aliases"`
 	Providers    []map[string]any             `yaml:"providers"`
-	Embeddings   []mediaProvider              `yaml:"embeddings"`
-	Images       []mediaProvider              `yaml:"images"`
 	OAuth        []map[string]any             `yaml:"oauth"`
-}
-
-// mediaProvider lists models of another kind than chat.
-type mediaProvider struct {
-	ID     string   `yaml:"id"`
-	Sizes  []string `yaml:"sizes"`
-	Models []struct {
-		ID         string `yaml:"id"`
-		Name       string `yaml:"name"`
-		Dimensions int64  `yaml:"dimensions"`
-	} `yaml:"models"`
 }
 
 // Ids of the entries that compatible nodes are made from.

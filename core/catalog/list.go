@@ -69,7 +69,7 @@ type Listing struct {
 	ID         string
 	OwnedBy    string
 	Parent     string // the alias form, on the long form of the same model
-	Type       string // "" for chat, embedding, image
+	Type       string // "" for chat, else one of the Kind constants
 	Name       string
 	Custom     bool
 	Dimensions int64

@@ -24,8 +24,9 @@ type Price struct {
 	Cached     Rate
 	CacheWrite Rate
 	Reasoning  Rate
-	// Request and Image are in nano-USD each, 0 = none.
-	Request, Image int64
+	// Request, Image, Character of text to speak and Second of sound are in nano-USD
+	// each, 0 = none.
+	Request, Image, Character, Second int64
 	// Long rates replace the others for prompts longer than LongAbove tokens
 	// (0 = never).
 	LongAbove                         int64
@@ -34,7 +35,7 @@ type Price struct {
 
 // Free reports a known price of nothing.
 func (p Price) Free() bool {
-	return p.Known && p.Input == 0 && p.Output == 0 && p.Request == 0 && p.Image == 0
+	return p.Known && p.Input == 0 && p.Output == 0 && p.Request == 0 && p.Image == 0 && p.Character == 0 && p.Second == 0
 }
 
 // priceOf reads a price entry; without an input rate the price is unknown.
@@ -66,6 +67,12 @@ func priceOf(r raw) Price {
 	}
 	if v, ok := number(r["image"]); ok {
 		p.Image = nano(v)
+	}
+	if v, ok := number(r["character"]); ok {
+		p.Character = nano(v)
+	}
+	if v, ok := number(r["second"]); ok {
+		p.Second = nano(v)
 	}
 	if long := r.child("long_context"); long != nil {
 		above, _ := number(long["above"])

@@ -14,6 +14,8 @@ const maxModelName = 256
 // Query is a model name to resolve.
 type Query struct {
 	Model string
+	// Kind of the model; "" = chat.
+	Kind string
 	// Active reports whether a provider has an account in rotation; nil = all.
 	Active func(provider string) bool
 }
@@ -27,7 +29,11 @@ func (c *Catalog) Resolve(q Query) (*Resolution, error) {
 		return nil, err
 	}
 	res := &Resolution{Requested: name}
-	if err := c.resolve(res, name, q.Active); err != nil {
+	find := func() error { return c.resolve(res, name, q.Active) }
+	if q.Kind != "" {
+		find = func() error { return c.mediaModel(res, q) }
+	}
+	if err := find(); err != nil {
 		return nil, err
 	}
 	for i := range res.Targets {

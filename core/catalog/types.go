@@ -103,6 +103,8 @@ type Target struct {
 	// Position is the index in the expanded list.
 	Position int
 	Tags     []string
+	// Media is nil for chat.
+	Media *Media
 }
 
 // Combo is a validated combo.

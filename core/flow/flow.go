@@ -231,6 +231,9 @@ func (f *Flow) end(c *Call) {
 	c.Cancel(nil)
 	c.Plugins.Release()
 	c.Active.End()
+	if c.Media != nil {
+		c.Media.Upload.Close()
+	}
 	c.Reservation.Release() // settle did, unless it panicked
 	if c.Idempotent != nil {
 		c.Idempotent(nil) // settle did, unless it panicked

@@ -58,8 +58,9 @@ type CostOptions struct {
 	// WriteMilli is the rate of cache writes where the price names none, in
 	// thousandths of the input rate; 0 = 1000.
 	WriteMilli int64
-	// Images is how many images were made.
-	Images int64
+	// Images is how many images were made, Characters how much text was spoken,
+	// Millis how many milliseconds of sound were heard.
+	Images, Characters, Millis int64
 }
 
 // Cost prices the usage of one request; Unknown if the price is. Usage counts
@@ -91,7 +92,8 @@ func Cost(u hub.Usage, p catalog.Price, opt CostOptions) Money {
 	sum.add(text, r.output)
 	sum.add(u.Reasoning, r.reasoning)
 	total := sum.nano()
-	return saturate(total, p.Request, mulSaturate(p.Image, opt.Images))
+	return saturate(total, p.Request, mulSaturate(p.Image, opt.Images), mulSaturate(p.Character, opt.Characters),
+		mulSaturate(p.Second, opt.Millis)/1000)
 }
 
 type rates struct{ input, output, cached, write, reasoning catalog.Rate }

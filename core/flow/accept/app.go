@@ -58,6 +58,7 @@ func Register(app *fiber.App, f *flow.Flow) {
 	mountResponses(app, d)
 	mountGemini(app, d)
 	mountProviders(app, d)
+	mountMedia(app, d)
 }
 
 // rewrite maps other spellings of a path onto the registered one.

@@ -26,6 +26,8 @@ type surface struct {
 	// read takes from the URL what a dialect puts there: model, stream, provider.
 	// nil = everything is in the body.
 	read func(c *fiber.Ctx, to *flow.Call)
+	// media is what a call begins with that is not chat; nil = chat.
+	media *call.Media
 }
 
 // post is the handler of a surface.
@@ -35,12 +37,17 @@ func (d *door) post(s surface) fiber.Handler {
 			return fault.New(fault.CircuitOpen, "The gateway is starting")
 		}
 		cl := d.open(c, s)
-		body, bad := readBody(c.Context(), int(cl.Snapshot.Config.File.Server.BodyLimit))
-		cl.Body = body
+		limit := int(cl.Snapshot.Config.File.Server.BodyLimit)
+		var bad *fault.Error
+		if cl.Media != nil {
+			bad = readMedia(c, cl, limit)
+		} else {
+			cl.Body, bad = readBody(c.Context(), limit)
+		}
 		if bad != nil {
 			cl.Fail(bad)
 		}
-		if bad == nil && (cl.Stream || asksForStream(body)) {
+		if bad == nil && (cl.Stream || cl.Media != nil && cl.Media.Spoken || asksForStream(cl.Body)) {
 			return d.stream(c, cl)
 		}
 		return d.whole(c, cl)
@@ -55,6 +62,10 @@ func (d *door) open(c *fiber.Ctx, s surface) *flow.Call {
 	cl.Method, cl.Path = strings.Clone(c.Method()), strings.Clone(c.Path())
 	cl.IP = clientIP(c.Context().RemoteAddr(), cl.Header, cl.Snapshot.Trusted, cl.Snapshot.Config.File.Server.RealIPHeaders)
 	cl.Secret = telemetry.Secret(clientKey(cl.Header, strings.Clone(c.Query("key"))))
+	if s.media != nil {
+		media := *s.media
+		cl.Media = &media
+	}
 	if s.read != nil {
 		s.read(c, cl)
 	}
@@ -138,7 +149,7 @@ func send(c *fiber.Ctx, r *call.Reply) error {
 // what it writes. A call that turns out to have a whole answer gets one.
 func (d *door) stream(c *fiber.Ctx, cl *flow.Call) error {
 	beat, every := flow.Beat(cl.Dialect)
-	if cl.Array {
+	if cl.Array || cl.Media != nil {
 		beat = nil
 	}
 	out := &client{pipe: newPipe(func() { cl.Cancel(call.ErrClientGone) }), begun: make(chan struct{})}
@@ -150,10 +161,16 @@ func (d *door) stream(c *fiber.Ctx, cl *flow.Call) error {
 		defer close(done)
 		defer out.pipe.finish()
 		d.flow.Run(cl)
+		if a := cl.Answer; a != nil && a.Raw && cl.Err != nil {
+			out.pipe.breakOff()
+		}
 	}()
 	stop := d.watch.watch(c.Context().Conn(), func() { cl.Cancel(call.ErrClientGone) })
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	if cl.Media != nil {
+		timer.Stop() // nothing but the answer has a place in its body
+	}
 	select {
 	case <-out.begun:
 	case <-done:

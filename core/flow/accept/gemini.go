@@ -15,14 +15,19 @@ import (
 func mountGemini(app *fiber.App, d *door) {
 	generate := d.post(surface{dialect: "gemini", endpoint: call.EndpointGemini, read: readGemini})
 	count := d.post(surface{dialect: "gemini", endpoint: call.EndpointCountTokens, read: readGemini})
+	one, batch := d.post(embed("embed_content")), d.post(embed("embeddings"))
 	app.Post("/v1beta/models/*", func(c *fiber.Ctx) error {
 		switch _, method := geminiTarget(c); method {
 		case "generateContent", "streamGenerateContent":
 			return generate(c)
 		case "countTokens":
 			return count(c)
+		case "embedContent":
+			return one(c)
+		case "batchEmbedContents":
+			return batch(c)
 		}
-		return fault.New(fault.ModelNotFound, "No such method: use generateContent, streamGenerateContent or countTokens")
+		return fault.New(fault.ModelNotFound, "No such method: use generateContent, streamGenerateContent, countTokens, embedContent or batchEmbedContents")
 	})
 }
 

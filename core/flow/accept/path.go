@@ -6,7 +6,7 @@ import "strings"
 // one under which a surface is registered:
 //
 //	/api/v1/x, /v1/v1/x  -> /v1/x       (the second by clients that append /v1 to a base URL that has it)
-//	/chat/completions, /responses, /messages, /models -> the same under /v1
+//	/chat/completions, /responses, /messages, /models, /embeddings, … -> the same under /v1
 //	/codex, /codex/x     -> /v1/responses
 //
 // base is the configured path prefix, which is taken off first.
@@ -30,6 +30,11 @@ func canonicalPath(path, base string) string {
 	}
 	if _, ok := under(path, "/codex"); ok {
 		return "/v1/responses"
+	}
+	for _, m := range mediaSurfaces {
+		if path == m.path {
+			return "/v1" + path
+		}
 	}
 	switch path {
 	case "/chat/completions", "/responses", "/messages", "/messages/count_tokens", "/models":

@@ -26,6 +26,7 @@ type pipe struct {
 	off    int
 	closed bool // the writer is done
 	broken bool // the reader is gone
+	failed bool // the body ends before its end
 
 	more chan struct{} // something to read, or the end
 	room chan struct{} // space for the writer, or the end
@@ -65,6 +66,14 @@ func (p *pipe) Write(events []byte) (int, error) {
 	}
 }
 
+// breakOff makes the end of what was written look like what it is: the connection
+// breaks.
+func (p *pipe) breakOff() {
+	p.mu.Lock()
+	p.failed = true
+	p.mu.Unlock()
+}
+
 // finish tells the reader that nothing follows.
 func (p *pipe) finish() {
 	p.mu.Lock()
@@ -83,7 +92,7 @@ func (p *pipe) Read(dst []byte) (int, error) {
 			return n, nil
 		}
 		if done {
-			return 0, io.EOF
+			return 0, p.last()
 		}
 		every := time.Duration(p.beatEvery.Load())
 		if every <= 0 || len(p.beat) == 0 {
@@ -102,6 +111,16 @@ func (p *pipe) Read(dst []byte) (int, error) {
 			return copy(dst, p.beat), nil
 		}
 	}
+}
+
+// last is what the reader sees behind the last byte.
+func (p *pipe) last() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed {
+		return io.ErrUnexpectedEOF
+	}
+	return io.EOF
 }
 
 // take moves waiting bytes to dst and reports whether the end is reached.

@@ -52,6 +52,7 @@ type Call struct {
 	Provider string // pinned by the route; "" = any
 	Client   Client // the way back of a stream; nil when a whole answer is wanted
 	Array    bool   // a Gemini stream travels as one JSON array
+	Media    *Media // nil for chat
 
 	// Filled by canonicalize.
 
@@ -163,6 +164,7 @@ type Answer struct {
 	Header []abi.Header
 	Body   []byte
 	Events Events // nil for a whole body
+	Raw    bool   // the frames of Events are pieces of a body, not events
 }
 
 // Events is a stream of client events that is pulled.

@@ -46,6 +46,10 @@ func NewSnapshot(conf *config.Snapshot, set *policy.Set, cat *catalog.Catalog) (
 	for _, p := range cat.Providers() {
 		s.profiles[p.ID] = host.NewProfile(p.ID, p.Profile)
 	}
+	for _, t := range cat.MediaTargets() {
+		name := catalog.MediaProfile(t.Provider.ID, t.Media.Kind)
+		s.profiles[name] = host.NewProfile(t.Provider.ID, t.Media.Profile)
+	}
 	s.Wants = wantsOf(set)
 	return s, nil
 }

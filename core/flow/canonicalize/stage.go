@@ -36,7 +36,11 @@ func (s *Stage) Run(c *call.Call) {
 		return
 	}
 	d = c.Doc
-	if bad := envelope(c); bad != nil {
+	read := envelope
+	if c.Media != nil {
+		read = mediaEnvelope
+	}
+	if bad := read(c); bad != nil {
 		c.Fail(bad)
 		return
 	}

@@ -22,7 +22,7 @@ import (
 // replayed.
 func (s *Stage) idempotency(c *call.Call) {
 	header := c.Header.Get("idempotency-key")
-	if header == "" || c.Stream || c.Endpoint == call.EndpointCountTokens {
+	if header == "" || c.Stream || c.Endpoint == call.EndpointCountTokens || c.Media != nil && (c.Media.Spoken || c.Media.Upload != nil) {
 		return
 	}
 	h := sha256.New()
@@ -52,6 +52,9 @@ func (s *Stage) idempotency(c *call.Call) {
 // bypass answers housekeeping requests without a model, or sends them to
 // another one.
 func (s *Stage) bypass(c *call.Call) {
+	if c.Media != nil {
+		return // a text is no answer to it
+	}
 	v := c.Snapshot.Policy.Bypass(&c.Env.GateEnv, c.Trace)
 	switch {
 	case !v.Hit:
@@ -68,6 +71,9 @@ func (s *Stage) bypass(c *call.Call) {
 // cache looks for a stored answer, and remembers under which name the answer may
 // be stored.
 func (s *Stage) cache(c *call.Call) {
+	if c.Media != nil {
+		return
+	}
 	v := c.Snapshot.Policy.Cache(&c.Env.GateEnv, c.Trace)
 	if !v.Read && !v.Write || c.Endpoint == call.EndpointCountTokens {
 		return

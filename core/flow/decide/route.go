@@ -11,6 +11,7 @@ import (
 	"github.com/omniroute/omniroute/core/ledger"
 	"github.com/omniroute/omniroute/core/policy"
 	"github.com/omniroute/omniroute/core/telemetry"
+	"github.com/omniroute/omniroute/sdk/hub"
 )
 
 // maxRoutes is how often rules may send a request to another model.
@@ -50,14 +51,16 @@ func (s *Stage) resolve(c *call.Call) error {
 	if c.Provider != "" && c.Route == c.Model && !strings.HasPrefix(name, c.Provider+"/") {
 		name = c.Provider + "/" + name
 	}
-	res, err := c.Snapshot.Catalog.Resolve(catalog.Query{Model: name, Active: s.Pool.Active})
+	res, err := c.Snapshot.Catalog.Resolve(s.query(c, name))
 	c.Env.Cfg = c.Settings()
 	c.Record.Cfg = c.Env.Cfg
 	if err != nil {
 		c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Missing: true})
 		return err
 	}
-	res = c.Snapshot.Catalog.WithChain(c.Route, res)
+	if c.Media == nil {
+		res = c.Snapshot.Catalog.WithChain(c.Route, res)
+	}
 	c.Record.Routes = append(c.Record.Routes, policy.Route{Model: c.Route, Tags: res.Tags, Chain: res.Chain})
 	c.Resolution = res
 	c.Req.Tags = appendNew(c.Req.Tags, res.Tags)
@@ -70,6 +73,14 @@ func (s *Stage) resolve(c *call.Call) error {
 		c.Env.Cfg, c.Record.Cfg = &cfg, &cfg
 	}
 	return nil
+}
+
+func (s *Stage) query(c *call.Call, name string) catalog.Query {
+	q := catalog.Query{Model: name, Active: s.Pool.Active}
+	if c.Media != nil {
+		q.Kind = c.Media.Kind
+	}
+	return q
 }
 
 // rewrite applies the rewrite rules.
@@ -154,13 +165,17 @@ func (s *Stage) budgetState(c *call.Call, q policy.BudgetQuery, price catalog.Pr
 	unit := ledger.Unit(q.Unit)
 	return policy.BudgetState{
 		Spent: inUnit(unit, st.Spent), Reserved: inUnit(unit, st.Reserved),
-		ResetMS: int(untilReset(st, s.Now()).Milliseconds()), Est: estimate(c.Req, unit, price),
+		ResetMS: int(untilReset(st, s.Now()).Milliseconds()), Est: estimate(c, unit, price),
 	}
 }
 
 // estimate guesses what the request will use of a budget.
-func estimate(req *policy.Req, unit ledger.Unit, price catalog.Price) float64 {
+func estimate(c *call.Call, unit ledger.Unit, price catalog.Price) float64 {
+	req := c.Req
 	out := expectedTokens(req)
+	if c.Media != nil {
+		out = 0 // nothing is written, or what is costs by the piece
+	}
 	switch unit {
 	case ledger.Requests:
 		return 1
@@ -170,7 +185,20 @@ func estimate(req *policy.Req, unit ledger.Unit, price catalog.Price) float64 {
 	if !price.Known {
 		return 0
 	}
-	return ledger.Estimate(int64(req.TokensIn), int64(out), price).USD()
+	usage := hub.Usage{Prompt: int64(req.TokensIn), Completion: int64(out)}
+	return ledger.Cost(usage, price, expectedPieces(c)).USD()
+}
+
+// expectedPieces is what will be made of a request that is not chat.
+func expectedPieces(c *call.Call) ledger.CostOptions {
+	var opt ledger.CostOptions
+	if m := c.Media; m != nil {
+		opt.Characters = m.Made.Characters
+		if m.Kind == catalog.KindImage {
+			opt.Images = int64(max(c.Req.N, 1))
+		}
+	}
+	return opt
 }
 
 func expectedTokens(req *policy.Req) int {

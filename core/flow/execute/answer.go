@@ -18,9 +18,9 @@ import (
 // answered reads a good answer, in the form in which it came: as a stream or
 // whole, for a client that wants the one or the other.
 func (a *attempt) answered() *fault.Error {
-	streamed := a.streams()
+	streamed := a.c.Media == nil && a.streams()
 	v, err := a.executor.Result(a.c.Ctx, host.ResultInput{
-		Profile: a.c.Snapshot.Profile(a.t.Provider.ID), Endpoint: call.EndpointChat, Model: a.t.Upstream, Stream: streamed,
+		Profile: a.profile(), Endpoint: a.endpoint(), Model: a.t.Upstream, Stream: streamed,
 		Status: a.resp.Status, Header: a.resp.Header, AuthKind: authKind(a.lease.Account().Auth), Effects: a.effects,
 	})
 	switch {
@@ -28,6 +28,8 @@ func (a *attempt) answered() *fault.Error {
 		return a.pluginFault(err)
 	case v.Err != nil:
 		return a.blamed(v.Err)
+	case a.c.Media != nil:
+		return a.media()
 	case streamed && a.c.Stream:
 		return a.live()
 	case streamed:

@@ -60,8 +60,8 @@ func (a *attempt) run() *fault.Error {
 		return err
 	}
 	var ok bool
-	if a.executor, ok = a.c.Plugins.Executor(a.t.Provider.Executor); !ok {
-		return fault.Newf(fault.PluginTrap, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.t.Provider.Executor)
+	if a.executor, ok = a.c.Plugins.Executor(a.executorID()); !ok {
+		return fault.Newf(fault.PluginTrap, "No plugin serves provider %s (executor %q)", a.t.Provider.ID, a.executorID())
 	}
 	a.phase(telemetry.PhaseTranslate)
 	a.c.Stages.Translated(a.t.Dialect)
@@ -169,8 +169,8 @@ func (a *attempt) remember(data map[string]string) {
 func (a *attempt) planInput(round int) host.PlanInput {
 	acc := a.lease.Account()
 	in := host.PlanInput{
-		Profile:    a.c.Snapshot.Profile(a.t.Provider.ID),
-		Endpoint:   call.EndpointChat,
+		Profile:    a.profile(),
+		Endpoint:   a.endpoint(),
 		Model:      a.t.Upstream,
 		Stream:     a.c.Stream,
 		Body:       a.request.body,
@@ -218,7 +218,7 @@ func (a *attempt) refused(round int) *fault.Error {
 	a.c.Stages.Response(capture.Provider, a.resp.Status, call.Captured(a.resp.Header), body)
 	_ = a.resp.Close()
 	v, err := a.executor.Result(a.c.Ctx, host.ResultInput{
-		Profile: a.c.Snapshot.Profile(a.t.Provider.ID), Endpoint: call.EndpointChat, Model: a.t.Upstream, Stream: a.c.Stream,
+		Profile: a.profile(), Endpoint: a.endpoint(), Model: a.t.Upstream, Stream: a.c.Stream,
 		URL: a.url, Status: a.resp.Status, Header: a.resp.Header, Body: []byte(a.secrets().Text(string(body))), // some quote the key
 		AuthKind: authKind(a.lease.Account().Auth), Attempt: round, State: a.state, Effects: a.effects,
 	})

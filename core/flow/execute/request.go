@@ -88,6 +88,9 @@ func (s *Stage) prepareAnew(c *call.Call, t *call.Target) (*request, *fault.Erro
 }
 
 func (s *Stage) prepared(c *call.Call, t *call.Target, anew bool) (*request, *fault.Error) {
+	if c.Media != nil {
+		return prepareMedia(c, t)
+	}
 	r := &request{dialect: t.Dialect, same: t.Dialect == c.Dialect}
 	shape, err := s.shapeFor(c, t)
 	if err != nil {

@@ -41,6 +41,15 @@ func (a *attempt) send() *fault.Error {
 	}
 	var last *fault.Error
 	urls := filled.URLs
+	media := a.c.Media
+	if media != nil && a.t.Media.Fallback != "" {
+		urls = append(slices.Clone(urls), a.t.Media.Fallback)
+	}
+	var upload *form
+	if media != nil && media.Upload != nil {
+		upload = newForm(body, media.Upload)
+		req.Body = nil
+	}
 	if a.state == nil { // else the executor chose among them
 		urls = a.healthiest(urls)
 	}
@@ -50,6 +59,7 @@ func (a *attempt) send() *fault.Error {
 		if conf := a.c.Snapshot.Config.File.Upstream; !conf.SOCKS5 && strings.HasPrefix(req.Proxy, "socks5") {
 			return fault.New(fault.Internal, "The account's proxy is a SOCKS5 one, which upstream.socks5 switches off")
 		}
+		a.dress(&req, upload)
 		report, closed := a.hostBreaker(u, req.Proxy, len(urls))
 		if closed != nil {
 			return closed
@@ -68,6 +78,10 @@ func (a *attempt) send() *fault.Error {
 			return last
 		}
 		report(nil, resp.Status)
+		if media != nil && moved(resp.Status) && i+1 < len(urls) {
+			_ = resp.Close()
+			continue
+		}
 		if resp.Status == 429 && i+1 < len(urls) && !a.plan.Judge {
 			_ = resp.Close()
 			continue
@@ -79,6 +93,17 @@ func (a *attempt) send() *fault.Error {
 		last = a.blamed(fault.New(fault.PluginTrap, "The executor planned a request without a URL"))
 	}
 	return last
+}
+
+// dress gives a request that is not chat the form of its body and of its answer.
+func (a *attempt) dress(req *upstream.Request, upload *form) {
+	if upload != nil {
+		req.BodyReader = upload.reader()
+		req.Header = withHeader(req.Header, "Content-Type", upload.contentType())
+	}
+	if m := a.c.Media; m != nil && (m.Spoken || m.Upload != nil) {
+		req.Header = withHeader(req.Header, "Accept", "*/*")
+	}
 }
 
 // healthiest puts the hosts of a provider that are out of order behind the others.

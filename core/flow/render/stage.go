@@ -88,6 +88,10 @@ func (s *Stage) stream(c *call.Call) {
 			w.frame(&frames[i])
 		}
 		switch {
+		case c.Answer.Raw && err != nil:
+			if err != io.EOF {
+				c.Fail(err) // the body ends early: there is no place for words in it
+			}
 		case err == io.EOF:
 			w.end()
 		case err != nil:
@@ -237,6 +241,10 @@ type writer struct {
 
 // frame appends one event.
 func (w *writer) frame(f *abi.Frame) {
+	if w.c.Answer.Raw {
+		w.out = append(w.out, f.Payload...)
+		return
+	}
 	if f.Kind == abi.FrameData || f.Kind == abi.FrameRaw {
 		w.note(f)
 		w.sent++

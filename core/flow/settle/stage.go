@@ -239,6 +239,9 @@ func (s *Stage) price(c *call.Call, e *ledger.Entry) {
 	}
 	t := c.Served.Target
 	opt := ledger.CostOptions{ReasoningTwice: c.Snapshot.Config.File.Pricing.ReasoningMode == "seed", Images: int64(c.Req.Images)}
+	if m := c.Media; m != nil {
+		opt.Images, opt.Characters, opt.Millis = m.Made.Images, m.Made.Characters, m.Made.Millis
+	}
 	if t.Dialect == "claude" {
 		opt.WriteMilli = claudeWrites
 	}
