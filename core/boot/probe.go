@@ -268,11 +268,12 @@ func (d *desk) liveModels(ctx context.Context, p *catalog.Provider) ([]control.M
 }
 
 // modelIDs reads the forms in which providers list models: {"data": […]}, {"models": […]} or a bare array, whose
-// elements have an id or a name.
+// elements have an id, a modelId or a name.
 func modelIDs(body []byte) []string {
 	type model struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
+		ID      string `json:"id"`
+		ModelID string `json:"modelId"`
+		Name    string `json:"name"`
 	}
 	var page struct {
 		Data   []model `json:"data"`
@@ -287,6 +288,9 @@ func modelIDs(body []byte) []string {
 	ids := []string{}
 	for _, m := range list {
 		id := m.ID
+		if id == "" {
+			id = m.ModelID
+		}
 		if id == "" {
 			id = strings.TrimPrefix(m.Name, "models/")
 		}

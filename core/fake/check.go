@@ -95,6 +95,9 @@ func (r *Request) matches(path, got string, re *regexp.Regexp) {
 // ToolResults returns the texts of the tool results at the end of the
 // conversation, in the order of the request.
 func (r *Request) ToolResults() []string {
+	if b, ok := dialects[r.Dialect].(binary); ok {
+		return b.results(r)
+	}
 	var out []string
 	dialect := r.Dialect
 	if dialect == "gemini-cli" || dialect == "antigravity" {

@@ -35,6 +35,33 @@ var dialects = map[string]dialect{
 	"gemini-cli":       codeAssist{},
 	"antigravity":      codeAssist{},
 	"ollama":           ollama{},
+	"kiro":             kiro{},
+	"cursor":           cursor{},
+}
+
+// binary is a dialect whose answers are frames of bytes.
+type binary interface {
+	// parse reads a request that is no JSON into [Request].JSON; false if requests
+	// are JSON.
+	parse(r *Request) bool
+	// frame puts an event on the wire.
+	frame(e cases.Event) []byte
+	contentType() string
+	// results are the texts of the tool results that a request ends with.
+	results(r *Request) []string
+}
+
+// wire puts events on the wire.
+func (p *player) wire(events ...cases.Event) []byte {
+	b, ok := p.d.(binary)
+	if !ok {
+		return cases.AppendWire(nil, p.r.Dialect, events)
+	}
+	var out []byte
+	for _, e := range events {
+		out = append(out, b.frame(e)...)
+	}
+	return out
 }
 
 // player writes one reply.
@@ -200,9 +227,12 @@ func (p *player) stream() {
 	if p.r.Dialect == "ollama" {
 		contentType = "application/x-ndjson"
 	}
+	if b, ok := p.d.(binary); ok {
+		contentType = b.contentType()
+	}
 	p.w.Header().Set("Content-Type", contentType)
 	if p.reply.Fault.Kind == FaultGzip {
-		p.write(cases.AppendWire(nil, p.r.Dialect, events))
+		p.write(p.wire(events...))
 		return
 	}
 	if p.reply.Fault.Kind == FaultEmpty {
@@ -230,7 +260,7 @@ func (p *player) event(i int, e cases.Event, last bool) bool {
 	if !p.pause(i) {
 		return false
 	}
-	wire := cases.AppendEvent(nil, p.r.Dialect, e)
+	wire := p.wire(e)
 	f := p.reply.Fault
 	if i == f.After {
 		switch f.Kind {
@@ -242,7 +272,7 @@ func (p *player) event(i int, e cases.Event, last bool) bool {
 		case FaultEnd:
 			return false
 		case FaultErrorEvent:
-			p.write(cases.AppendWire(nil, p.r.Dialect, p.d.errorEvents(p.message())))
+			p.write(p.wire(p.d.errorEvents(p.message())...))
 			return false
 		case FaultHalfEvent:
 			p.write(wire[:len(wire)/2])

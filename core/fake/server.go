@@ -293,6 +293,14 @@ func route(r *Request) {
 	switch {
 	case strings.Contains(p, codeAssistPath):
 		routeCodeAssist(r)
+	case strings.HasSuffix(p, "/StreamUnifiedChatWithTools"):
+		r.Dialect, r.Kind, r.Stream = "cursor", "chat", true
+	case strings.HasSuffix(p, "/AvailableModels"):
+		r.Dialect, r.Kind = "cursor", "models"
+	case strings.HasSuffix(p, "/generateAssistantResponse"), strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".SendMessage"):
+		r.Dialect, r.Kind, r.Stream = "kiro", "chat", true
+	case r.Header.Get("X-Amz-Target") != "":
+		r.Dialect, r.Kind = "kiro", "models"
 	case strings.HasSuffix(p, "/chat/completions"):
 		r.Dialect, r.Kind = "openai", "chat"
 	case strings.HasSuffix(p, "/responses"):
@@ -347,6 +355,10 @@ func (s *Server) check(r *Request) {
 		r.violate("method %s, want POST", r.Method)
 		return
 	}
+	if b, ok := dialects[r.Dialect].(binary); ok && b.parse(r) {
+		dialects[r.Dialect].check(r)
+		return
+	}
 	if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(ct) != "application/json" {
 		r.violate("content type %q, want application/json", ct)
 	}
@@ -361,7 +373,7 @@ func (s *Server) check(r *Request) {
 		return
 	}
 	switch r.Dialect {
-	case "gemini":
+	case "gemini", "kiro":
 	case "gemini-cli", "antigravity":
 		r.Model = v.Str("model")
 	default:
