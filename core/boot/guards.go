@@ -15,6 +15,7 @@ func (g *Gateway) openGuards(ctx context.Context) error {
 	if err := g.health.Restore(ctx); err != nil {
 		return fmt.Errorf("guards: %w", err)
 	}
+	g.metrics.registry.Registry().MustRegister(newBreakerMetrics(g.health.Breakers.List))
 	g.renewer = account.NewRenewer(g.pool, account.RenewerOptions{Renew: g.renew, Lead: g.lead, Log: g.log})
 	g.onClose(g.renewer.Close)
 	g.quotas = account.NewQuotas(g.pool, account.QuotasOptions{Fetch: g.quota, Log: g.log})

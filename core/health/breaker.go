@@ -37,6 +37,7 @@ type Breaker struct {
 	WindowTotal  int // of the last 60 s
 	WindowFailed int
 	Reopens      int   // failed probes since it was last closed
+	Degraded     bool  // closed, with 60 % of the failures that would open it
 	SinceMS      int64 // time in this state
 	RetryAfterMS int64 // until the next probe when open, else 0
 }
@@ -46,6 +47,12 @@ type Outcome struct {
 	Success bool
 	// Ignored outcomes (aborts, client errors) count as nothing.
 	Ignored bool
+	// Threshold is how many consecutive failures the provider is allowed; it is for
+	// [Breaker.Degraded] alone. 0 = 5.
+	Threshold int
+	// Successes is how many probes must succeed before a breaker that this failure
+	// opens is closed; 0 = 1.
+	Successes int
 	// Trip decides about a counted failure, with the counts that include it. It
 	// runs under the breaker's lock and must not use the breakers. nil = five
 	// consecutive failures open it for 30 s.
@@ -71,6 +78,9 @@ type breaker struct {
 	reset    time.Duration
 	failures int
 	reopens  int
+	allowed  int       // failures, as the last one said
+	needs    int       // successful probes to close it
+	passed   int       // of them
 	probe    time.Time // until when a probe holds the only place
 	slots    [breakerSlots]slot
 }
@@ -94,6 +104,8 @@ type breakerRecord struct {
 	Reset    time.Duration `json:"reset,omitempty"`
 	Failures int           `json:"failures,omitempty"`
 	Reopens  int           `json:"reopens,omitempty"`
+	Allowed  int           `json:"allowed,omitempty"`
+	Needs    int           `json:"needs,omitempty"`
 }
 
 // save writes the breaker; x.mu is held. A closed one without failures is not
@@ -107,7 +119,8 @@ func (x *breaker) save() {
 		x.keep.put(key, nil, 0)
 		return
 	}
-	x.keep.put(key, &breakerRecord{Open: x.open, Since: x.since, Until: x.until, Reset: x.reset, Failures: x.failures, Reopens: x.reopens}, breakerMaxSpan)
+	x.keep.put(key, &breakerRecord{Open: x.open, Since: x.since, Until: x.until, Reset: x.reset, Failures: x.failures,
+		Reopens: x.reopens, Allowed: x.allowed, Needs: x.needs}, breakerMaxSpan)
 }
 
 // restore takes a stored breaker. One that was half open has its place for a
@@ -118,6 +131,7 @@ func (b *Breakers) restore(name string, r *breakerRecord) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.open, x.failures, x.reopens, x.reset = r.Open, r.Failures, r.Reopens, min(max(r.Reset, 0), breakerMaxSpan)
+	x.allowed, x.needs, x.passed = r.Allowed, r.Needs, 0
 	x.since, x.until = r.Since, closer(r.Until, now, x.reset)
 	if x.since.After(now) {
 		x.since = now
@@ -173,20 +187,12 @@ func (x *breaker) settle(o Outcome, probe bool, now time.Time) {
 	s := x.slot(now)
 	s.total++
 	if o.Success {
-		if x.open && !probe {
-			return // started before it opened: says nothing about now
-		}
-		if x.open {
-			x.open, x.since, x.reopens = false, now, 0
-		} else if x.failures == 0 {
-			return
-		}
-		x.failures = 0
-		x.save()
+		x.succeed(probe, now)
 		return
 	}
 	s.failed++
 	x.failures++
+	x.allowed = o.Threshold
 	open, reset := x.failures >= defaultTripAt, defaultReset
 	if o.Trip != nil {
 		open, reset = o.Trip(x.view(now))
@@ -198,10 +204,31 @@ func (x *breaker) settle(o Outcome, probe bool, now time.Time) {
 	switch {
 	case x.open && probe:
 		x.reopens++
+		x.needs, x.passed = o.Successes, 0
 		x.until, x.since, x.reset = now.Add(reset), now, reset
 	case !x.open && open:
+		x.needs, x.passed = o.Successes, 0
 		x.open, x.until, x.since, x.reset = true, now.Add(reset), now, reset
 	}
+	x.save()
+}
+
+// succeed takes a success in; x.mu is held. What happened before a breaker was
+// closed does not open it again.
+func (x *breaker) succeed(probe bool, now time.Time) {
+	switch {
+	case x.open && !probe:
+		return // started before it opened: says nothing about now
+	case x.open:
+		if x.passed++; x.passed < x.needs {
+			return
+		}
+		x.open, x.since, x.reopens = false, now, 0
+		x.slots = [breakerSlots]slot{}
+	case x.failures == 0:
+		return
+	}
+	x.failures = 0
 	x.save()
 }
 
@@ -225,6 +252,11 @@ func (x *breaker) view(now time.Time) Breaker {
 			v.WindowFailed += x.slots[i].failed
 		}
 	}
+	allowed := x.allowed
+	if allowed <= 0 {
+		allowed = defaultTripAt
+	}
+	v.Degraded = !x.open && 5*x.failures >= 3*allowed
 	if x.open {
 		v.State = Open
 		if !now.Before(x.until) {

@@ -150,6 +150,41 @@ func TestBreaker(t *testing.T) {
 	require.Zero(t, b.View("p").WindowTotal)
 }
 
+// A breaker may want more than one good probe, and forgets what happened before it
+// was closed.
+func TestBreakerWantsSeveralSuccesses(t *testing.T) {
+	x, h := fresh()
+	b := x.Breakers
+	bad := Outcome{Threshold: 5, Successes: 2, Trip: func(b Breaker) (bool, time.Duration) {
+		return b.Failures >= 5 || b.WindowFailed >= 5, 30 * time.Second
+	}}
+	report := func(o Outcome) {
+		t.Helper()
+		done, ok := b.Allow("p")
+		require.True(t, ok)
+		done(o)
+	}
+	for n := 1; n <= 4; n++ {
+		report(bad)
+		require.Equal(t, n >= 3, b.View("p").Degraded, "%d of 5", n)
+	}
+	report(bad)
+	require.Equal(t, Open, b.View("p").State)
+	require.False(t, b.View("p").Degraded)
+	h.advance(30 * time.Second)
+	report(Outcome{Success: true})
+	require.Equal(t, HalfOpen, b.View("p").State, "one is not enough")
+	report(bad)
+	require.Equal(t, Open, b.View("p").State)
+	h.advance(30 * time.Second)
+	report(Outcome{Success: true})
+	require.Equal(t, HalfOpen, b.View("p").State, "those before a failure do not count")
+	report(Outcome{Success: true})
+	require.Equal(t, Closed, b.View("p").State)
+	report(bad)
+	require.Equal(t, Closed, b.View("p").State, "failures from before it was closed are past")
+}
+
 func TestBreakerDefaults(t *testing.T) {
 	x, h := fresh()
 	for range defaultTripAt {

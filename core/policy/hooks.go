@@ -306,6 +306,7 @@ func outcomeHooks() []HookInfo {
 				{name: "ignore", kind: fieldBool, doc: "the outcome says nothing about the provider"},
 				{name: "trip", kind: fieldBool, doc: "the breaker opens"},
 				{name: "reset", kind: fieldDuration, doc: "time until a probe"},
+				{name: "successes", kind: fieldNumber, doc: "probes that must succeed before it closes; 1 if absent"},
 			},
 			needs: []string{"count", "ignore", "trip", "reset"}, scopes: []string{"combo", "provider"},
 		},

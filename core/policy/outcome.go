@@ -84,6 +84,10 @@ func breakerRule(f *frame, r *rule) (v BreakerVerdict, err error) {
 	if v.Trip, err = r.condition(f, "trip"); err != nil {
 		return v, err
 	}
-	v.ResetMS, err = r.duration(f, "reset")
+	if v.ResetMS, err = r.duration(f, "reset"); err != nil {
+		return v, err
+	}
+	n, err := r.integer(f, "successes")
+	v.Successes = max(n, 0)
 	return v, err
 }

@@ -216,12 +216,13 @@ type Timeouts struct {
 // BreakerVerdict is what an outcome means for the provider's breaker. Hit is
 // false when no rule matched and the mechanism's built-in behaviour applies.
 type BreakerVerdict struct {
-	Rule    string `json:"rule,omitempty"`
-	Count   bool   `json:"count"`
-	Ignore  bool   `json:"ignore,omitempty"`
-	Trip    bool   `json:"trip,omitempty"`
-	ResetMS int    `json:"reset_ms"`
-	Hit     bool   `json:"hit"`
+	Rule      string `json:"rule,omitempty"`
+	Count     bool   `json:"count"`
+	Ignore    bool   `json:"ignore,omitempty"`
+	Trip      bool   `json:"trip,omitempty"`
+	ResetMS   int    `json:"reset_ms"`
+	Successes int    `json:"successes,omitempty"` // probes that must succeed; 0 = 1
+	Hit       bool   `json:"hit"`
 }
 
 // Metered is one counter to increase.

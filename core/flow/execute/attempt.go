@@ -300,17 +300,11 @@ const (
 func (a *attempt) limits() *fault.Error {
 	list := a.c.Snapshot.Policy.Limits(&a.c.Env.AccountEnv, a.c.Trace)
 	if own := a.limiter(); !slices.ContainsFunc(list, func(l policy.Limit) bool { return l.Scope == own }) {
-		list = append(list, policy.Limit{Scope: own}) // what responses taught holds without a rule too
+		list = append(list, policy.Limit{Scope: own, MaxWaitMS: patience(list)}) // what responses taught holds without a rule too
 	}
 	for _, l := range list {
 		limit := health.Limit{RPM: limitOf(l.RPM), TPM: limitOf(l.TPM), RPD: limitOf(l.RPD), Concurrency: limitOf(l.Concurrency),
-			Gap: millis(max(l.GapMS, 0)), MaxWait: millis(max(l.MaxWaitMS, 0))}
-		if limit.MaxWait == 0 {
-			limit.MaxWait = millis(a.t.Profile.MaxWaitMS)
-			if slices.Contains(a.c.Req.Tags, tagBatch) {
-				limit.MaxWait = batchWait
-			}
-		}
+			Gap: millis(max(l.GapMS, 0)), MaxWait: a.longestWait(l.MaxWaitMS)}
 		release, err := a.l.s.Health.Limits.Acquire(a.c.Ctx, l.Scope, limit, int64(a.c.Req.TokensIn))
 		if err != nil {
 			if a.c.Ctx.Err() != nil {
@@ -326,6 +320,30 @@ func (a *attempt) limits() *fault.Error {
 		a.releases = append(a.releases, release)
 	}
 	return nil
+}
+
+// patience is the shortest wait that a rule allows, or [policy.Unset].
+func patience(list []policy.Limit) int {
+	shortest := policy.Unset
+	for _, l := range list {
+		if l.MaxWaitMS != policy.Unset && (shortest == policy.Unset || l.MaxWaitMS < shortest) {
+			shortest = l.MaxWaitMS
+		}
+	}
+	return shortest
+}
+
+// longestWait is how long the request waits for one limiter.
+func (a *attempt) longestWait(ms int) time.Duration {
+	switch {
+	case ms == 0:
+		return time.Nanosecond
+	case ms > 0:
+		return millis(ms)
+	case slices.Contains(a.c.Req.Tags, tagBatch):
+		return batchWait
+	}
+	return millis(a.t.Profile.MaxWaitMS)
 }
 
 // limiter is the scope of what responses teach: the account, or one model of it
@@ -443,7 +461,7 @@ func (a *attempt) outcome(e *fault.Error) health.Outcome {
 	case v.Ignore || !v.Count:
 		return health.Outcome{Ignored: true}
 	}
-	return health.Outcome{Trip: func(b health.Breaker) (bool, time.Duration) {
+	return health.Outcome{Threshold: a.t.Profile.BreakerThreshold, Successes: v.Successes, Trip: func(b health.Breaker) (bool, time.Duration) {
 		env.Breaker = breakerFacts(b)
 		v := set.Breaker(&env, nil)
 		return v.Trip, millis(max(v.ResetMS, 0))
