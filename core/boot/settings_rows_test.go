@@ -299,6 +299,7 @@ func accountSettings() []setting {
 		rows[i].at = cmp.Or(rows[i].at, "providers.oai.accounts.0."+rows[i].key)
 		rows[i].key = "providers.*.accounts.*." + rows[i].key
 	}
+	rows = append(rows, executorSettings()...)
 	login := "{base_urls: [ANT/v1/messages], allow_private: true, accounts: [{name: t, access_token: token-0}]}"
 	return append(rows, setting{key: "providers.*.accounts.*.access_token", at: "providers.claude.accounts.0.access_token", to: "token-1",
 		given: map[string]string{"providers.claude": login}, want: [2]string{"token-0", "token-1"},
