@@ -49,14 +49,14 @@ func (x *executor) Plan(c *sdk.Ctx, p *sdk.Plan) error {
 		}
 	}
 	path = strings.ReplaceAll(path, "{model}", escapeModel(c.Model))
-	for _, base := range pr.bases {
+	for _, base := range pr.at(c) {
 		p.URLs = append(p.URLs, join(base, path))
 	}
 	if endpoint == "models" {
 		p.Method, p.Idempotent = "GET", true
 	}
 	pr.headers(c, p, stream)
-	auth, err := pr.auth(c.AuthKind)
+	auth, err := pr.auth(c.AuthKind, p)
 	if err != nil {
 		return err
 	}
@@ -97,9 +97,12 @@ func fail(message string) error {
 	return &abi.ErrorRecord{Message: message, Class: "plugin", Scope: "plugin", Status: 502}
 }
 
-// join puts a path behind a base URL. A base that ends in the path's endpoint
-// already is not doubled.
+// join puts a path behind a base URL, unless it is a URL itself. A base that ends
+// in the path's endpoint already is not doubled.
 func join(base, path string) string {
+	if strings.Contains(path, "://") {
+		return path
+	}
 	base = strings.TrimRight(base, "/")
 	if path != "" && !strings.Contains(path, "?") && strings.HasSuffix(base, path) {
 		return base

@@ -9,21 +9,28 @@ import (
 
 // profile is a parsed provider profile.
 type profile struct {
-	format   string
-	bases    []string
-	paths    map[string]string
-	creds    map[string]credential // by auth kind
-	fixed    []abi.Header
-	forced   bool // upstream always streams
-	beta     bool // the client's anthropic-beta is merged into the header
-	rules    rules
-	models   map[string]model
-	ordering []string // auth kinds in the profile's order
-	oauth    sdk.OAuth
+	format  string
+	bases   []string
+	paths   map[string]string
+	creds   map[string]credential // by auth kind
+	fixed   []abi.Header
+	dynamic []abi.Header // templates, see fill
+	// baseTemplate is the base URL of accounts that have their own host; see fill.
+	baseTemplate string
+	forced       bool // upstream always streams
+	beta         bool // the client's anthropic-beta is merged into the header
+	rules        rules
+	models       map[string]model
+	ordering     []string // auth kinds in the profile's order
+	oauth        sdk.OAuth
 }
 
 // credential says how one kind of credential is sent.
-type credential struct{ header, prefix, secret string }
+type credential struct {
+	header, prefix, secret string
+
+	sign string // ALG-ENC:HEADER:TEMPLATE of a digest that goes along; "" = none
+}
 
 type model struct {
 	reasoning bool
@@ -48,6 +55,10 @@ func parseProfile(raw []byte) (*profile, error) {
 	root.Get("headers").Members(func(name string, v sdk.JSON) {
 		p.fixed = append(p.fixed, abi.Header{Name: name, Value: v.Text()})
 	})
+	root.Get("dynamic_headers").Members(func(name string, v sdk.JSON) {
+		p.dynamic = append(p.dynamic, abi.Header{Name: name, Value: v.Text()})
+	})
+	p.baseTemplate = root.Get("base_url_template").Text()
 	if len(p.fixed) == 0 && p.format == sdk.Claude {
 		p.fixed = []abi.Header{{Name: "Anthropic-Version", Value: "2023-06-01"}}
 	}
@@ -70,7 +81,7 @@ func parseProfile(raw []byte) (*profile, error) {
 // credential reads one entry of auth. The secret is named after the kind of
 // credential unless the profile names another field.
 func (p *profile) credential(kind string, v sdk.JSON) {
-	c := credential{header: first(v.Get("header").Text(), "Authorization"), prefix: v.Get("prefix").Text(), secret: "api_key"}
+	c := credential{header: first(v.Get("header").Text(), "Authorization"), prefix: v.Get("prefix").Text(), secret: "api_key", sign: v.Get("sign").Text()}
 	if kind == "oauth" {
 		c.secret = "access_token"
 	}
@@ -98,7 +109,7 @@ func (p *profile) path(endpoint string, stream bool) (string, bool) {
 }
 
 // auth returns the directive for a kind of credential.
-func (p *profile) auth(kind string) (sdk.Auth, error) {
+func (p *profile) auth(kind string, plan *sdk.Plan) (sdk.Auth, error) {
 	if kind == "none" {
 		return sdk.NoAuth(), nil
 	}
@@ -118,6 +129,9 @@ func (p *profile) auth(kind string) (sdk.Auth, error) {
 		}
 		c = p.usual(kind)
 	}
+	if c.sign != "" {
+		return c.signed(plan), nil
+	}
 	if strings.EqualFold(c.header, "Authorization") && c.prefix == "Bearer " {
 		return sdk.Bearer(c.secret), nil
 	}
@@ -127,15 +141,15 @@ func (p *profile) auth(kind string) (sdk.Auth, error) {
 // usual is how a format's own clients authenticate.
 func (p *profile) usual(kind string) credential {
 	if kind == "oauth" {
-		return credential{"Authorization", "Bearer ", "access_token"}
+		return credential{header: "Authorization", prefix: "Bearer ", secret: "access_token"}
 	}
 	switch p.format {
 	case sdk.Claude:
-		return credential{"x-api-key", "", "api_key"}
+		return credential{header: "x-api-key", secret: "api_key"}
 	case sdk.Gemini:
-		return credential{"x-goog-api-key", "", "api_key"}
+		return credential{header: "x-goog-api-key", secret: "api_key"}
 	}
-	return credential{"Authorization", "Bearer ", "api_key"}
+	return credential{header: "Authorization", prefix: "Bearer ", secret: "api_key"}
 }
 
 func (p *profile) headers(c *sdk.Ctx, plan *sdk.Plan, stream bool) {
@@ -152,6 +166,11 @@ func (p *profile) headers(c *sdk.Ctx, plan *sdk.Plan, stream bool) {
 	}
 	for _, h := range p.fixed {
 		plan.Header(h.Name, h.Value)
+	}
+	for _, h := range p.dynamic {
+		if v := fill(c, h.Value); v != "" {
+			plan.Header(h.Name, v)
+		}
 	}
 	if p.beta {
 		mergeBeta(c, plan)

@@ -28,6 +28,8 @@ type rules struct {
 	partTypes     []string
 	callID        *pattern
 	modelInURL    bool
+	firstSystem   string // first system block of accounts with a login
+	thinkFlags    []thinkingFlags
 }
 
 type pair struct{ name, value string }
@@ -64,6 +66,10 @@ func parseRules(v sdk.JSON) (rules, error) {
 	if n := v.Get("max_n"); n.Exists() {
 		r.clamp = append(r.clamp, bounds{"n", sdk.JSON("1"), clone(n)})
 	}
+	r.firstSystem = v.Get("oauth_first_system_block").Text()
+	v.Get("thinking_flags").Members(func(glob string, fields sdk.JSON) {
+		r.thinkFlags = append(r.thinkFlags, thinkingFlags{glob, raws(fields)})
+	})
 	var err error
 	if r.completion, err = optionalPattern(v.Get("max_completion_tokens_regex").Text()); err != nil {
 		return r, err
@@ -82,7 +88,8 @@ func optionalPattern(s string) (*pattern, error) {
 // readsBody reports whether a rule depends on what is in the body.
 func (r *rules) readsBody() bool {
 	return len(r.minTools) > 0 || len(r.clamp) > 0 || len(r.roles) > 0 || len(r.fold) > 0 || len(r.choice) > 0 ||
-		r.reasoningPad != "" || r.thinkChoice != "" || len(r.partTypes) > 0 || r.callID != nil
+		r.reasoningPad != "" || r.thinkChoice != "" || len(r.partTypes) > 0 || r.callID != nil ||
+		r.firstSystem != "" || len(r.thinkFlags) > 0
 }
 
 // apply plans the edits for one request.
@@ -106,6 +113,12 @@ func (r *rules) apply(c *sdk.Ctx, pr *profile, p *sdk.Plan, stream bool) {
 	}
 	p.Body.DropEmpty(r.dropEmpty...)
 	if len(body) > 0 {
+		r.login(c, p, body)
+		r.forcedChoice(pr, p, body)
+		if pr.beta {
+			bodyBetas(p, body)
+		}
+		r.thinkingSwitch(c, p, body)
 		r.messages(c, p, body)
 		r.toolChoice(p, body)
 	}
@@ -237,13 +250,14 @@ func (r *rules) parts(p *sdk.Plan, at string, content sdk.JSON) {
 	}
 }
 
-// foldSystem moves system messages into the first user message.
+// foldSystem moves the system messages, joined by blank lines, in front of the
+// first user message, for models that have no system role.
 func foldSystem(p *sdk.Plan, body sdk.JSON) {
-	var system []sdk.JSON
+	var system []byte // raw escaped text
 	messages := body.Get("messages")
 	messages.Each(func(m sdk.JSON) {
 		if isSystem(m) {
-			system = append(system, m.Get("content"))
+			system = appendTexts(system, m.Get("content"))
 		}
 	})
 	if len(system) == 0 {
@@ -257,12 +271,12 @@ func foldSystem(p *sdk.Plan, body sdk.JSON) {
 		}
 		if !user && m.Get("role").Is("user") {
 			user = true
-			m = prepend(m, system)
+			m = labelled(m, system)
 		}
 		kept = append(append(kept, ','), m...)
 	})
 	if !user {
-		kept = append(append([]byte{','}, prepend(sdk.JSON(`{"role":"user","content":[]}`), system)...), kept...)
+		kept = append(append([]byte{','}, labelled(sdk.JSON(`{"role":"user","content":""}`), system)...), kept...)
 	}
 	kept[0] = '['
 	p.Body.Set("messages", string(append(kept, ']')))
@@ -273,22 +287,53 @@ func isSystem(m sdk.JSON) bool {
 	return role.Is("system") || role.Is("developer")
 }
 
-// prepend puts system content in front of a message's own, as parts.
-func prepend(m sdk.JSON, system []sdk.JSON) sdk.JSON {
-	content := []byte{'['}
-	for _, s := range append(system[:len(system):len(system)], m.Get("content")) {
-		switch jsn.KindOf(s) {
-		case jsn.String:
-			content = append(append(append(jsn.Sep(content), `{"type":"text","text":`...), s...), '}')
-		case jsn.Arr:
-			s.Each(func(part sdk.JSON) { content = append(jsn.Sep(content), part...) })
+// appendTexts adds the raw text of a content, string or parts, after a blank line.
+func appendTexts(to []byte, content sdk.JSON) []byte {
+	add := func(text sdk.JSON) {
+		if len(text) <= 2 || text[0] != '"' {
+			return
 		}
+		if len(to) > 0 {
+			to = append(to, `\n\n`...)
+		}
+		to = append(to, text[1:len(text)-1]...)
 	}
-	content = append(content, ']')
+	if jsn.KindOf(content) == jsn.Arr {
+		content.Each(func(part sdk.JSON) { add(part.Get("text")) })
+	} else {
+		add(content)
+	}
+	return to
+}
+
+const (
+	systemLabel = `[System Instructions]\n`
+	userLabel   = `[User Message]\n`
+)
+
+// labelled is a user message with the system text in front of its own, each under
+// its label: in one text, or as a part before the others.
+func labelled(m sdk.JSON, system []byte) sdk.JSON {
+	content := m.Get("content")
+	var text []byte
+	switch {
+	case jsn.KindOf(content) == jsn.Arr:
+		text = append(text, `[{"type":"text","text":"`+systemLabel...)
+		text = append(append(text, system...), `\n\n[User Message]"}`...)
+		content.Each(func(part sdk.JSON) { text = append(append(text, ','), part...) })
+		text = append(text, ']')
+	default:
+		text = append(append(text, '"'), systemLabel...)
+		text = append(text, system...)
+		if own := appendTexts(nil, content); len(own) > 0 {
+			text = append(append(append(text, `\n\n`...), userLabel...), own...)
+		}
+		text = append(text, '"')
+	}
 	out := []byte{'{'}
 	m.Members(func(name string, v sdk.JSON) {
 		if name == "content" {
-			v = content
+			v = text
 		}
 		out = jsn.AppendMember(out, name, v)
 	})

@@ -60,8 +60,9 @@ func less(a, b sdk.JSON) bool {
 }
 
 // modelMatches compares a model id, or its last path segment, with a glob in
-// which * stands for anything.
+// which * stands for anything. Case does not matter.
 func modelMatches(glob, id string) bool {
+	glob, id = strings.ToLower(glob), strings.ToLower(id)
 	if globMatches(glob, id) {
 		return true
 	}
