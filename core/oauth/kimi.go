@@ -15,15 +15,17 @@ import (
 // each account, made once.
 type kimi struct{ standard }
 
-// kimiVersion is that of the program whose protocol this is.
-const kimiVersion = "1.10.6"
+const (
+	kimiVersion = "1.10.6" // of the program whose protocol this is
+	kimiModel   = runtime.GOOS + " " + runtime.GOARCH
+)
 
 func (kimi) methods() []Method { return deviceOnly() }
 
 func kimiHeaders(device string) []pair {
 	return []pair{
-		{"X-Msh-Platform", "kimi_cli"}, {"X-Msh-Version", kimiVersion}, {"X-Msh-Device-Name", "gateway"},
-		{"X-Msh-Device-Model", runtime.GOOS + " " + runtime.GOARCH}, {"X-Msh-Device-Id", device},
+		{"X-Msh-Platform", "kimi_cli"}, {"X-Msh-Version", kimiVersion}, {"X-Msh-Device-Name", "omniroute"},
+		{"X-Msh-Device-Model", kimiModel}, {"X-Msh-Device-Id", device},
 	}
 }
 
@@ -44,6 +46,7 @@ func (kimi) poll(ctx context.Context, c *client, f *flow) (*Grant, error) {
 	g, err := first(c.tokens(ctx, c.TokenURL, false, []pair{{"grant_type", deviceGrant}, {"client_id", c.ClientID}, {"device_code", f.dev.code}}, kimiHeaders(device)...))
 	if err == nil {
 		g.data("deviceId", device)
+		g.data("deviceModel", kimiModel) // requests name the same device
 	}
 	return g, err
 }
