@@ -14,8 +14,8 @@ import (
 // of the configuration file it is kept until the file is read again. With an
 // error it serves all the same.
 func (p *Pool) Learn(ctx context.Context, id string, data map[string]string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	m := p.byID[id]
 	if m == nil {
 		return fmt.Errorf("%w: account %q", ErrNotFound, id)
@@ -32,6 +32,8 @@ func (p *Pool) Learn(ctx context.Context, id string, data map[string]string) err
 			}
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	m.home.mu.Lock()
 	defer m.home.mu.Unlock()
 	m.info = &info

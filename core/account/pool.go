@@ -42,7 +42,10 @@ type Pool struct {
 	store state.Store
 	opt   PoolOptions
 
-	mu        sync.RWMutex // guards the map and changes of membership
+	// edit is held while an account is changed, on disk as well. It is taken before
+	// mu, which requests need: that is held only while the change is put in place.
+	edit      sync.Mutex
+	mu        sync.RWMutex // guards the maps, and with a provider's lock the info and credential of members
 	providers map[string]*provider
 	byID      map[string]*member
 }
@@ -192,6 +195,8 @@ func rank(priority int) int {
 // accounts that stay is kept. A name that is also taken by a stored account is
 // a diagnostic that names the place, and then nothing changes.
 func (p *Pool) Configure(providers []ProviderSettings, file map[string]config.Provider) []fault.Diagnostic {
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var diags []fault.Diagnostic
@@ -301,8 +306,8 @@ func (p *Pool) Add(ctx context.Context, a Account, c Credential) (*Account, erro
 	if c.empty() && a.Auth != AuthNone {
 		return nil, errors.New("account: an account needs a credential")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	now := p.opt.Now().UTC()
 	if old := p.same(&a); old != nil {
 		if old.info.FromFile {
@@ -326,11 +331,13 @@ func (p *Pool) Add(ctx context.Context, a Account, c Credential) (*Account, erro
 	if err := p.save(ctx, m.info, m.cred); err != nil {
 		return nil, err
 	}
+	p.mu.Lock()
 	p.join(m)
+	p.mu.Unlock()
 	return p.copyOf(m), nil
 }
 
-// same finds the account that a new one would replace; p.mu is held.
+// same finds the account that a new one would replace; p.edit is held.
 func (p *Pool) same(a *Account) *member {
 	for _, m := range p.byID {
 		if m.info.Provider != a.Provider || m.standing {
@@ -373,13 +380,14 @@ func (p *Pool) save(ctx context.Context, info *Account, cred *Credential) error 
 	return p.store.Apply(ctx, &b)
 }
 
-// replace stores a changed account and puts it in place; p.mu is held.
+// replace stores a changed account and puts it in place; p.edit is held.
 func (p *Pool) replace(ctx context.Context, m *member, info *Account, cred *Credential, now time.Time) (*Account, error) {
 	info.UpdatedAt, info.Rev, info.Preview, info.State = now, m.info.Rev+1, cred.shown(), Condition{}
 	if err := p.save(ctx, info, cred); err != nil {
 		return nil, err
 	}
 	h := m.home
+	p.mu.Lock()
 	h.mu.Lock()
 	if !sameCredential(cred, m.cred) || info.Enabled && !m.info.Enabled {
 		m.cond.anew() // a new credential or a person's word starts afresh
@@ -391,6 +399,7 @@ func (p *Pool) replace(ctx context.Context, m *member, info *Account, cred *Cred
 	cond := m.cond
 	h.sort()
 	h.mu.Unlock()
+	p.mu.Unlock()
 	p.writeCondition(info.ID, &cond)
 	return p.copyOf(m), nil
 }
@@ -402,8 +411,8 @@ func sameCredential(a, b *Credential) bool {
 // Update changes a stored account through edit, which gets a copy; a nil
 // credential keeps the old one.
 func (p *Pool) Update(ctx context.Context, id string, edit func(*Account) error, c *Credential) (*Account, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	m, err := p.stored(id)
 	if err != nil {
 		return nil, err
@@ -421,7 +430,7 @@ func (p *Pool) Update(ctx context.Context, id string, edit func(*Account) error,
 	return p.replace(ctx, m, &info, c, p.opt.Now().UTC())
 }
 
-// stored finds an account that may be changed; p.mu is held.
+// stored finds an account that may be changed; p.edit is held.
 func (p *Pool) stored(id string) (*member, error) {
 	m := p.find(id)
 	if m == nil {
@@ -433,7 +442,7 @@ func (p *Pool) stored(id string) (*member, error) {
 	return m, nil
 }
 
-// find looks up by id, or by "provider/name"; p.mu is held.
+// find looks up by id, or by "provider/name"; p.mu or p.edit is held.
 func (p *Pool) find(id string) *member {
 	if m := p.byID[id]; m != nil {
 		return m
@@ -448,8 +457,8 @@ func (p *Pool) find(id string) *member {
 
 // Remove deletes a stored account and all that was learnt about it.
 func (p *Pool) Remove(ctx context.Context, id string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	m, err := p.stored(id)
 	if err != nil {
 		return err
@@ -466,7 +475,9 @@ func (p *Pool) Remove(ctx context.Context, id string) error {
 	if err := p.store.Apply(ctx, &b); err != nil {
 		return err
 	}
+	p.mu.Lock()
 	p.leave(m)
+	p.mu.Unlock()
 	return nil
 }
 

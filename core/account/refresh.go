@@ -113,8 +113,8 @@ func (p *Pool) Secrets(id string) (info *Account, secret func(name string) (stri
 // a bad credential causes. With an error the new credential serves all the same:
 // the old one may be worth nothing any more.
 func (p *Pool) Renewed(ctx context.Context, id string, t Tokens) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	m, err := p.stored(id)
 	if err != nil {
 		return err
@@ -142,6 +142,7 @@ func (p *Pool) Renewed(ctx context.Context, id string, t Tokens) error {
 		}
 	}
 	h := m.home
+	p.mu.Lock()
 	h.mu.Lock()
 	m.info, m.cred = &info, &cred
 	m.token++
@@ -153,6 +154,7 @@ func (p *Pool) Renewed(ctx context.Context, id string, t Tokens) error {
 	cond := m.cond
 	h.sort()
 	h.mu.Unlock()
+	p.mu.Unlock()
 	p.writeCondition(info.ID, &cond)
 	return err
 }
@@ -224,6 +226,8 @@ func (p *Pool) reread(ctx context.Context, id string) bool {
 	if json.Unmarshal(raw, &r) != nil {
 		return false
 	}
+	p.edit.Lock()
+	defer p.edit.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.byID[id]
