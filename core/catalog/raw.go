@@ -3,6 +3,7 @@ package catalog
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/omniroute/omniroute/core/config"
@@ -134,12 +135,22 @@ func (r raw) override(c *config.Provider) {
 func (r raw) options(c *config.Provider) {
 	for name, v := range map[string]string{
 		"default_instructions": c.DefaultInstructions, "default_effort": c.DefaultEffort, "default_system": c.DefaultSystem,
+		"client_version": c.ClientVersion, "tool_result_mode": c.ToolResultMode,
 	} {
 		if v != "" {
 			r.sub("options")[name] = v
 		}
 	}
-	for name, v := range map[string]*int64{"max_output_tokens_cap": c.MaxOutputTokensCap, "max_short_waits": c.MaxShortWaits} {
+	if len(c.SupportedTools) > 0 {
+		text := make([]string, len(c.SupportedTools))
+		for i, n := range c.SupportedTools {
+			text[i] = strconv.FormatInt(n, 10)
+		}
+		r.sub("options")["supported_tools"] = strings.Join(text, ",")
+	}
+	for name, v := range map[string]*int64{
+		"max_output_tokens_cap": c.MaxOutputTokensCap, "max_short_waits": c.MaxShortWaits, "max_tokens": c.MaxTokens, "context_window": c.ContextWindow,
+	} {
 		if v != nil {
 			r.sub("options")[name] = *v
 		}

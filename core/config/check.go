@@ -300,6 +300,17 @@ func (c *checker) provider(path, id string, p *Provider) {
 	c.optional(join(path, "data_policy"), p.DataPolicy, "zdr", "no-train", "retain", "train")
 	c.optional(join(path, "developer_role"), p.DeveloperRole, "keep", "system")
 	c.optional(join(path, "default_effort"), p.DefaultEffort, "none", "minimal", "low", "medium", "high", "xhigh")
+	c.optional(join(path, "tool_result_mode"), p.ToolResultMode, "text", "native")
+	for i, n := range p.SupportedTools {
+		if n < 1 {
+			c.bad(index(join(path, "supported_tools"), i), "must be positive")
+		}
+	}
+	for name, n := range map[string]*int64{"max_tokens": p.MaxTokens, "context_window": p.ContextWindow} {
+		if n != nil && *n < 1 {
+			c.bad(join(path, name), "must be positive")
+		}
+	}
 	for name, n := range map[string]*int64{"max_output_tokens_cap": p.MaxOutputTokensCap, "max_short_waits": p.MaxShortWaits} {
 		if n != nil && *n < 0 {
 			c.bad(join(path, name), "must not be negative")

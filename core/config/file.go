@@ -200,6 +200,11 @@ type Provider struct {
 	DefaultSystem       string     `yaml:"default_system"`
 	MaxOutputTokensCap  *int64     `yaml:"max_output_tokens_cap"` // 0 = no cap
 	MaxShortWaits       *int64     `yaml:"max_short_waits"`
+	ClientVersion       string     `yaml:"client_version"`
+	SupportedTools      []int64    `yaml:"supported_tools"`
+	ToolResultMode      string     `yaml:"tool_result_mode"` // text | native
+	MaxTokens           *int64     `yaml:"max_tokens"`
+	ContextWindow       *int64     `yaml:"context_window"`
 	ModelsList          ModelsList `yaml:"models_list"`
 	Accounts            []Account  `yaml:"accounts"`
 	Models              []Model    `yaml:"models"`

@@ -24,7 +24,8 @@ type cursor struct{}
 func (cursor) contentType() string { return "application/connect+proto" }
 
 // parse reads the frame and the message of a request into JSON of the shape
-// {"model", "messages": [{"role", "content"}], "tools": ["name"], "mode"}.
+// {"model", "messages": [{"role", "content", "result": "id of a call"}], "tools":
+// ["name"], "supported": "kinds of tools in hex", "mode"}.
 func (cursor) parse(r *Request) bool {
 	if ct := r.Header.Get("Content-Type"); ct != "application/connect+proto" {
 		r.violate("content type %q, want application/connect+proto", ct)
@@ -57,11 +58,17 @@ func (cursor) parse(r *Request) bool {
 			if kind, _ := pb.Get(f.Bytes, 2); kind.Uint == 2 {
 				role = "assistant"
 			}
-			messages = append(messages, obj{"role": role, "content": pbText(f.Bytes, 1), "id": pbText(f.Bytes, 13)})
+			m := obj{"role": role, "content": pbText(f.Bytes, 1), "id": pbText(f.Bytes, 13)}
+			if result, ok := pb.Get(f.Bytes, 18); ok {
+				m["result"] = pbText(result.Bytes, 1)
+			}
+			messages = append(messages, m)
 		case 5:
 			r.Model = pbText(f.Bytes, 1)
 		case 23:
 			out["conversation"] = string(f.Bytes)
+		case 29:
+			out["supported"] = hex.EncodeToString(f.Bytes)
 		case 34:
 			tools = append(tools, pbText(f.Bytes, 1))
 			if _, err := cases.Parse([]byte(pbText(f.Bytes, 3))); err != nil {

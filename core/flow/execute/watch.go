@@ -47,6 +47,8 @@ func (w *watch) event(data []byte) {
 		w.geminiEvent(unwrapped(data))
 	case "ollama":
 		w.ollamaEvent(data)
+	case "kiro":
+		w.kiroEvent(data)
 	default:
 		w.openaiEvent(data)
 	}

@@ -170,3 +170,19 @@ func (w *watch) ollamaMember(key, raw []byte) {
 		}
 	}
 }
+
+// kiroEvent reads the payload of an event of Kiro; what the service counts is left
+// to the translator.
+func (w *watch) kiroEvent(data []byte) {
+	doc.Scan(data, func(key, raw []byte) bool {
+		switch string(key) {
+		case "content", "text":
+			w.text(raw)
+		case "toolUseId":
+			w.call()
+		case "input":
+			w.chars += len(raw)
+		}
+		return true
+	})
+}
