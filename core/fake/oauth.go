@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,7 +18,7 @@ type Issuer struct {
 	URL string
 
 	opt  IssuerOptions
-	http *httptest.Server
+	http *service
 
 	mu      sync.Mutex
 	n       int
@@ -56,13 +55,13 @@ func StartIssuer(opt IssuerOptions) *Issuer {
 		opt.Life = time.Hour
 	}
 	i := &Issuer{opt: opt, refresh: opt.Refresh, access: map[string]time.Time{opt.Access: time.Now().Add(opt.Life)}}
-	i.http = httptest.NewServer(http.HandlerFunc(i.serve))
+	i.http = serve("", http.HandlerFunc(i.serve))
 	i.URL = i.http.URL + "/token"
 	return i
 }
 
 // Close stops the issuer.
-func (i *Issuer) Close() { i.http.CloseClientConnections(); i.http.Close() }
+func (i *Issuer) Close() { i.http.Close() }
 
 // Valid reports whether an access token serves.
 func (i *Issuer) Valid(access string) bool {

@@ -384,12 +384,6 @@ func (chat) errorEvents(message string) []cases.Event {
 }
 
 func (chat) extra(r *Request, models []string) answer {
-	if r.Kind == "embeddings" {
-		return answer{status: 200, body: encode(obj{
-			"object": "list", "model": r.Model, "usage": obj{"prompt_tokens": 3, "total_tokens": 3},
-			"data": []obj{{"object": "embedding", "index": 0, "embedding": []float64{0.25, -0.5, 1}}},
-		})}
-	}
 	var data []obj
 	for _, m := range models {
 		data = append(data, obj{"id": m, "object": "model", "created": 1700000000, "owned_by": "fake"})

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +35,7 @@ type Server struct {
 	URL string
 
 	opt    Options
-	http   *httptest.Server
+	http   *service
 	closed chan struct{}
 	once   sync.Once
 
@@ -54,16 +53,7 @@ func Start(opt Options) *Server {
 		opt: opt, closed: make(chan struct{}), changed: make(chan struct{}),
 		fallback: func(*Request) Reply { return Reply{Text: "Hello from the fake."} },
 	}
-	s.http = httptest.NewUnstartedServer(s)
-	if opt.Addr != "" {
-		l, err := net.Listen("tcp", opt.Addr)
-		if err != nil {
-			panic(err)
-		}
-		s.http.Listener.Close()
-		s.http.Listener = l
-	}
-	s.http.Start()
+	s.http = serve(opt.Addr, s)
 	s.URL = s.http.URL
 	return s
 }
@@ -78,7 +68,6 @@ func (s *Server) GeminiBase() string { return s.URL + "/v1beta/models" }
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closed)
-		s.http.CloseClientConnections()
 		s.http.Close()
 	})
 }
@@ -160,10 +149,14 @@ type Request struct {
 	JSON cases.Value
 	// Dialect is the wire format that the path selects, "" for an unknown path.
 	Dialect string
-	// Kind is "chat", "count", "models", "embeddings" or "".
+	// Kind is "chat", "count", "models", "embeddings", "images", "speech",
+	// "transcriptions", "rerank", "moderations" or "".
 	Kind   string
 	Model  string
 	Stream bool
+	// Fields and Files are those of a multipart request.
+	Fields map[string][]string
+	Files  []File
 	// Violations lists the rules of the service that the request breaks.
 	Violations []string
 	Received   time.Time
@@ -226,6 +219,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		s.plain(w, d.failure(Reply{Status: http.StatusUnauthorized, Error: "invalid api key"}))
 	case len(r.Violations) > 0 && !s.opt.Lenient:
 		s.plain(w, d.failure(Reply{Status: http.StatusBadRequest, Error: r.Violations[0]}))
+	case wanted && r.media():
+		s.playMedia(w, r, d, reply)
 	case wanted:
 		s.play(w, hr, r, d, reply)
 	default:
@@ -242,7 +237,7 @@ func (s *Server) models() []string {
 
 // record keeps the request and takes its reply from the queue.
 func (s *Server) record(r *Request) (reply Reply, wanted bool) {
-	wanted = r.Kind == "chat" && (s.opt.Lenient || len(r.Violations) == 0) && s.authorized(r)
+	wanted = (r.Kind == "chat" || r.media()) && (s.opt.Lenient || len(r.Violations) == 0) && s.authorized(r)
 	s.mu.Lock()
 	for _, old := range s.requests {
 		if old.Path == r.Path {
@@ -305,8 +300,7 @@ func route(r *Request) {
 		r.Dialect, r.Kind = "openai", "chat"
 	case strings.HasSuffix(p, "/responses"):
 		r.Dialect, r.Kind = "openai-responses", "chat"
-	case strings.HasSuffix(p, "/embeddings"):
-		r.Dialect, r.Kind = "openai", "embeddings"
+	case routeMedia(r):
 	case strings.HasSuffix(p, "/messages/count_tokens"):
 		r.Dialect, r.Kind = "claude", "count"
 	case strings.HasSuffix(p, "/messages"):
@@ -335,6 +329,8 @@ func routeGemini(r *Request) {
 		r.Kind = "chat"
 	case "streamGenerateContent":
 		r.Kind, r.Stream = "chat", true
+	case "embedContent", "batchEmbedContents":
+		r.Kind = "embeddings"
 	case "countTokens":
 		r.Kind = "count"
 	default:
@@ -356,7 +352,15 @@ func (s *Server) check(r *Request) {
 		return
 	}
 	if b, ok := dialects[r.Dialect].(binary); ok && b.parse(r) {
+		if r.media() {
+			checkMedia(r)
+			return
+		}
 		dialects[r.Dialect].check(r)
+		return
+	}
+	if r.Kind == "transcriptions" {
+		r.readForm()
 		return
 	}
 	if ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(ct) != "application/json" {

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) devVerb() *cobra.Command {
-	return group("dev", "For people who work on plugins", a.devPlugin())
+	return group("dev", "For people who work on plugins", a.devPlugin(), a.devFake())
 }
 
 func (a *app) devPlugin() *cobra.Command {
