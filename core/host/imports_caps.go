@@ -45,6 +45,14 @@ func (i *instance) text(mem api.Memory, addr, size uint64, limit uint32) (string
 	return string(b), true
 }
 
+// values is the store that the call sees.
+func (i *instance) values() *kvSpace {
+	if i.env.values != nil {
+		return i.env.values
+	}
+	return i.mod.values()
+}
+
 func returnCode(stack []uint64, code int64) { stack[0] = uint64(code) }
 
 // giveBack puts bytes into the guest's buffer for results of host functions and
@@ -73,7 +81,7 @@ func importKVGet(i *instance, mem api.Memory, stack []uint64) {
 		returnCode(stack, abi.NotFound)
 		return
 	}
-	value, err := i.mod.values().get(i.ctx, key)
+	value, err := i.values().get(i.ctx, key)
 	switch {
 	case err != nil:
 		i.mod.log.Warn("a value of the plugin cannot be read", "error", err)
@@ -99,7 +107,7 @@ func importKVPut(i *instance, mem api.Memory, stack []uint64) {
 		panic(errBadPointer)
 	}
 	ttl := time.Duration(max(0, min(int64(stack[4]), maxTTL))) * time.Millisecond
-	returnInt(stack, i.mod.values().put(i.ctx, i.mod, key, slices.Clone(value), ttl))
+	returnInt(stack, i.values().put(i.ctx, i.mod, key, slices.Clone(value), ttl))
 }
 
 func importKVDel(i *instance, mem api.Memory, stack []uint64) {
@@ -109,7 +117,7 @@ func importKVDel(i *instance, mem api.Memory, stack []uint64) {
 		returnInt(stack, abi.NotFound)
 		return
 	}
-	returnInt(stack, i.mod.values().remove(i.ctx, i.mod, key))
+	returnInt(stack, i.values().remove(i.ctx, i.mod, key))
 }
 
 // secretNamed is a secret of the account the call is for, as far as the plugin

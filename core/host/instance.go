@@ -58,6 +58,7 @@ type callEnv struct {
 	ctx     context.Context // of whoever waits for the call; nil = nobody can leave
 	asked   bool            // the guest asked for time, random bits, blobs, values or secrets
 	secrets Secrets         // of the account the call is for; nil = none
+	values  *kvSpace        // in place of the plugin's store; nil = that
 	basis   int             // further input, which widens the limit of the output: blobs read, a stream's past
 }
 

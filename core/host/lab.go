@@ -93,17 +93,29 @@ func (l *Lab) Start(ctx context.Context) (*LabRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &LabRun{i}, nil
+	store := &memoryKV{now: l.host.now, have: map[string]memoryValue{}}
+	return &LabRun{i, &kvSpace{kv: store}}, nil
 }
 
-// LabRun is one instance of the plugin. Calls are not concurrent.
-type LabRun struct{ inst *instance }
+// LabRun is one instance of the plugin, with a store of its own. Calls are not
+// concurrent.
+type LabRun struct {
+	inst   *instance
+	values *kvSpace
+}
+
+// Store puts a value into the plugin's store, as if it had done so itself.
+func (r *LabRun) Store(ctx context.Context, key, value string) error {
+	return r.values.kv.Put(ctx, key, []byte(value), 0)
+}
 
 // LabEnv is what a call may ask the host for.
 type LabEnv struct {
 	NowMS int64
 	Seed  uint64
 	Blobs map[int][]byte // content of body tokens, escaped
+
+	Secrets map[string]string // of the account; what the manifest asks for is granted
 
 	Replay  bool         // imports that need a capability give Answers, in order
 	Answers []HostAnswer // of a recorded call
@@ -112,7 +124,11 @@ type LabEnv struct {
 // Call runs an operation. The output is the caller's. An error means that the
 // plugin could not be called or broke off; the instance is gone then.
 func (r *LabRun) Call(op abi.Op, handle uint32, in []byte, env LabEnv) (out []byte, isError bool, err error) {
-	call := callEnv{now: env.NowMS, seed: env.Seed, blobs: labBlobs(env.Blobs)}
+	call := callEnv{now: env.NowMS, seed: env.Seed, blobs: labBlobs(env.Blobs), values: r.values}
+	call.secrets = func(name string) (string, bool) {
+		secret, ok := env.Secrets[name]
+		return secret, ok
+	}
 	if env.Replay {
 		call.tape = &tape{answers: env.Answers, replay: true}
 	}

@@ -109,6 +109,29 @@ func TestLanguagesAgree(t *testing.T) {
 	}
 }
 
+// What a plugin may be lent, answers of its own and requests before a plan are
+// the same in every language, as what they fail of is.
+func TestLanguagesLend(t *testing.T) {
+	dir := filepath.Join("testdata", "lender")
+	cases, err := fixture.Load(filepath.Join(dir, "cases"))
+	require.NoError(t, err)
+	require.NotEmpty(t, cases)
+	modules := filepath.Join(dir, folders[plugindev.AssemblyScript], "node_modules")
+	if err := os.Symlink(filepath.Join("..", "..", "..", examples, "assemblyscript", "node_modules"), modules); err == nil {
+		t.Cleanup(func() { require.NoError(t, os.Remove(modules)) })
+	}
+	for _, lang := range plugindev.Languages() {
+		t.Run(string(lang), func(t *testing.T) {
+			lab := openLab(t, compile(t, filepath.Join(dir, folders[lang])))
+			for _, c := range cases {
+				_, problems, err := plugindev.Check(t.Context(), lab, &c)
+				require.NoError(t, err, c.Name)
+				require.Empty(t, problems, c.Name)
+			}
+		})
+	}
+}
+
 var goldenRecords map[string][][]byte
 
 // golden is what the Go example gives, by case: the records of each call.

@@ -11,7 +11,10 @@ import (
 
 // Runner runs recorded cases in one instance of a plugin; it implements
 // [fixture.Runner] and [fixture.Meter].
-type Runner struct{ *host.LabRun }
+type Runner struct {
+	*host.LabRun
+	called bool
+}
 
 // Start makes a runner with a fresh instance.
 func Start(ctx context.Context, lab *host.Lab) (*Runner, error) {
@@ -19,12 +22,20 @@ func Start(ctx context.Context, lab *host.Lab) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runner{run}, nil
+	return &Runner{LabRun: run}, nil
 }
 
 // Call implements [fixture.Runner].
 func (r *Runner) Call(op abi.Op, handle uint32, in []byte, h fixture.Host) ([]byte, bool, error) {
-	env := host.LabEnv{NowMS: h.NowMS, Seed: h.Seed, Blobs: make(map[int][]byte, len(h.Tokens))}
+	if !r.called {
+		r.called = true
+		for key, value := range h.KV {
+			if err := r.Store(context.Background(), key, value); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	env := host.LabEnv{NowMS: h.NowMS, Seed: h.Seed, Secrets: h.Secrets, Blobs: make(map[int][]byte, len(h.Tokens))}
 	for id, text := range h.Tokens {
 		env.Blobs[id] = []byte(text)
 	}

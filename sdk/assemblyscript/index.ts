@@ -25,10 +25,11 @@ import { ABI_VERSION } from "./tags";
 export { Bytes, Frame, Kept, Pair, Reader, Writer } from "./abi";
 export { Fault } from "./fault";
 export { escape, Items, Json } from "./json";
-export { Plan } from "./plan";
-export { Call, Document, EndReason, Plugin, State, Stream, Usage } from "./plugin";
+export { Local, Plan } from "./plan";
+export { Call, Document, EndReason, Plugin, Reply, State, Stream, Usage } from "./plugin";
 export { Answer, faultOf, retryAfterMS, Verdict } from "./result";
 export { blobLength, blobRead, DEBUG, ERROR, INFO, log, nowMS, random, WARN } from "./host";
+export { hmac, kvDelete, kvGet, kvPut, Lent, MD5, secret, SHA1, SHA256, SHA512 } from "./host";
 
 let module: Module | null = null;
 const slots = new StaticArray<usize>(2);

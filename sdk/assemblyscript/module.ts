@@ -131,9 +131,7 @@ export class Module {
     }
     const fault = this.plugin.plan(call, plan);
     if (fault !== null) return fault;
-    const mark = this.out.open(tags.TAG_PLAN);
-    plan.appendTo(this.out);
-    this.out.close(mark);
+    plan.appendDecision(this.out);
     return null;
   }
 

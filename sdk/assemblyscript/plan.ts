@@ -1,12 +1,34 @@
-import { Bytes, Pair, sameName, Writer } from "./abi";
+import { Bytes, Frame, Kept, Pair, sameName, Writer } from "./abi";
 import {
   TAG_VALUE, TAG_PLAN_METHOD, TAG_PLAN_URL, TAG_PLAN_HEADER, TAG_PLAN_BODY, TAG_PLAN_EDIT, TAG_EDIT_OP, TAG_EDIT_PATH,
   TAG_PLAN_AUTH, TAG_PLAN_FRAMING, TAG_PLAN_DIALECT, TAG_PLAN_CONNECT_MS, TAG_PLAN_FIRST_BYTE_MS, TAG_PLAN_IDLE_MS,
   TAG_PLAN_TOTAL_MS, TAG_PLAN_IDEMPOTENT, TAG_PLAN_FORCED,
+  TAG_PLAN, TAG_NEED, TAG_CONTINUATION, TAG_LOCAL, TAG_LOCAL_STATUS, TAG_LOCAL_HEADER, TAG_LOCAL_BODY,
 } from "./tags";
 
 class Edit {
   constructor(public op: u8, public path: string, public value: string) {}
+}
+
+/** An answer without any upstream, in the provider's dialect. */
+export class Local {
+  /** 0 is 200. */
+  status: u32 = 0;
+  headers: Pair[] = [];
+  /** Of a plain answer. */
+  body: Bytes | null = null;
+  /** Of a streamed answer. */
+  events: Frame[] = [];
+
+  appendTo(w: Writer): void {
+    const mark = w.open(TAG_LOCAL);
+    if (this.status != 0) w.u32(TAG_LOCAL_STATUS, this.status);
+    for (let k = 0; k < this.headers.length; k++) w.pair(TAG_LOCAL_HEADER, this.headers[k].name, this.headers[k].value);
+    const body = this.body;
+    if (body !== null) w.bytes(TAG_LOCAL_BODY, body);
+    for (let k = 0; k < this.events.length; k++) w.frame(this.events[k]);
+    w.close(mark);
+  }
 }
 
 /**
@@ -35,7 +57,20 @@ export class Plan {
   idempotent: bool = false;
   /** The upstream always streams. */
   forceStream: bool = false;
+  /** An answer in place of any request. */
+  local: Local | null = null;
+  /** Comes back as the call's continuation after what was asked for; at most 64 KiB. */
+  keep: Kept = new Kept();
   private edits: Edit[] = [];
+  private asks: Plan[] = [];
+
+  /**
+   * Has the gateway make another request before this one is planned: the hook is called again, and finds what came of
+   * it in the call's replies. At most four in a round, and four rounds.
+   */
+  ask(request: Plan): void {
+    this.asks.push(request);
+  }
 
   /** Sets a header, replacing one of the same name. */
   header(name: string, value: string): void {
@@ -71,7 +106,20 @@ export class Plan {
   /** Removes a member that is an empty array or object. */
   dropEmpty(path: string): void { this.edit(4, path, ""); }
 
-  appendTo(w: Writer): void {
+  /** Writes what a hook decided on: requests to make first, a local answer or the request. */
+  appendDecision(w: Writer): void {
+    const local = this.local;
+    if (this.asks.length > 0) {
+      const mark = w.open(TAG_NEED);
+      for (let k = 0; k < this.asks.length; k++) this.asks[k].appendTo(w);
+      w.bytes(TAG_CONTINUATION, this.keep.bytes());
+      w.close(mark);
+    } else if (local !== null) local.appendTo(w);
+    else this.appendTo(w);
+  }
+
+  private appendTo(w: Writer): void {
+    const whole = w.open(TAG_PLAN);
     w.text(TAG_PLAN_METHOD, this.method);
     for (let k = 0; k < this.urls.length; k++) w.put(TAG_PLAN_URL, this.urls[k]);
     for (let k = 0; k < this.headers.length; k++) w.pair(TAG_PLAN_HEADER, this.headers[k].name, this.headers[k].value);
@@ -95,5 +143,6 @@ export class Plan {
     if (this.totalMS != 0) w.u32(TAG_PLAN_TOTAL_MS, this.totalMS);
     w.flag(TAG_PLAN_IDEMPOTENT, this.idempotent);
     w.flag(TAG_PLAN_FORCED, this.forceStream);
+    w.close(whole);
   }
 }

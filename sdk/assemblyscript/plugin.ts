@@ -66,6 +66,33 @@ export class Plugin {
   }
 }
 
+/** What a request gave that a plan asked for. */
+export class Reply {
+  status: u32 = 0;
+  headers: Pair[] = [];
+  body: Bytes = new Bytes();
+  /** Why there is none. */
+  fault: Fault | null = null;
+
+  read(input: Bytes): Fault | null {
+    const r = new Reader(input);
+    const f = new Fault();
+    while (r.next()) {
+      if (r.tag == tags.TAG_STATUS) this.status = <u32>r.int();
+      else if (r.tag == tags.TAG_HEADER) this.headers.push(r.pair());
+      else if (r.tag == tags.TAG_BODY) this.body = r.value;
+      else if (f.set(r)) this.fault = f;
+      else r.unknown();
+    }
+    return r.fault;
+  }
+
+  /** Follows a dotted path in the body. */
+  json(path: string): Json {
+    return Json.parse(this.body).get(path);
+  }
+}
+
 /** One call of an executor operation. */
 export class Call {
   part: string = "";
@@ -89,7 +116,10 @@ export class Call {
   status: u32 = 0;
   profile: Bytes = new Bytes();
   resume: u32 = 0;
+  /** What the plan kept, if the call goes on after HTTP was done for it. */
   continuation: Bytes = new Bytes();
+  /** What the requests of the plan gave, in their order. */
+  replies: Reply[] = [];
   private attributes: Bytes = new Bytes();
 
   constructor(private settings: Pair[]) {}
@@ -139,7 +169,13 @@ export class Call {
         case tags.TAG_CONFIG: this.profile = r.value; break;
         case tags.TAG_RESUME_OP: this.resume = <u32>r.int(); break;
         case tags.TAG_CONTINUATION: this.continuation = r.value; break;
-        case tags.TAG_REPLY: break;
+        case tags.TAG_REPLY: {
+          const reply = new Reply();
+          const fault = reply.read(r.value);
+          if (fault !== null) return fault;
+          this.replies.push(reply);
+          break;
+        }
         default: r.unknown();
       }
     }

@@ -42,6 +42,16 @@ OMNI_IMPORT("random") void omni_random(void *ptr, u32 len);
 OMNI_IMPORT("blob_len") int omni_blob_len(u32 id);                              /* < 0: there is none */
 OMNI_IMPORT("blob_read") int omni_blob_read(u32 id, u32 off, void *ptr, u32 len); /* how much was read */
 
+/* What the manifest has to ask for: kv, secrets. A result below zero is one of the codes; where bytes come back, they
+ * stand in the buffer for results until the next import that returns some: omni_given. */
+OMNI_IMPORT("kv_get") i64 omni_import_kv_get(const void *key, u32 len);
+OMNI_IMPORT("kv_put") int omni_import_kv_put(const void *key, u32 len, const void *value, u32 value_len, i64 ttl_ms);
+OMNI_IMPORT("kv_del") int omni_import_kv_del(const void *key, u32 len);
+OMNI_IMPORT("secret_hmac") i64 omni_import_secret_hmac(u32 alg, const void *name, u32 len, const void *data, u32 data_len);
+OMNI_IMPORT("secret_read") i64 omni_import_secret_read(const void *name, u32 len);
+
+enum { OMNI_DENIED = -1, OMNI_NOT_FOUND = -2, OMNI_TOO_LARGE = -3 };
+enum { OMNI_MD5 = 1, OMNI_SHA1, OMNI_SHA256, OMNI_SHA512 };
 enum { OMNI_DEBUG, OMNI_INFO, OMNI_WARN, OMNI_ERROR };
 
 /* ---- text: a run of bytes somewhere, not ended by a zero ---- */

@@ -223,7 +223,7 @@ static void omni_plan_call(const omni_request *r) {
     omni_plan_drop(p, "stream");
   }
   if (omni_this.plan) omni_this.plan(r, p);
-  omni_put_plan(&omni_out, p);
+  omni_put_decision(&omni_out, p);
 }
 
 static void omni_result_call(const omni_request *r) {
@@ -233,6 +233,30 @@ static void omni_result_call(const omni_request *r) {
   omni_field_u8(&omni_out, OMNI_TAG_VERDICT, v.kind);
   if (v.after_ms > 0) omni_field_i64(&omni_out, OMNI_TAG_RETRY_AFTER_MS, v.after_ms);
   if (v.failed) omni_put_fault(&omni_out, &v.fault);
+}
+
+static void omni_read_reply(omni_request *r, omni_reader *f) {
+  static const omni_reply blank;
+  if (r->reply_count == OMNI_ASKS) return;
+  omni_reply *reply = omni_alloc(sizeof *reply);
+  *reply = blank;
+  r->replies[r->reply_count++] = reply;
+  omni_reader in = omni_read(f->value);
+  while (omni_next(&in)) {
+    switch (in.tag) {
+    case OMNI_TAG_STATUS: reply->status = omni_int(in.value); break;
+    case OMNI_TAG_HEADER: {
+      omni_pair p = omni_read_pair(&in);
+      omni_add(&reply->headers, p.name, p.value);
+      break;
+    }
+    case OMNI_TAG_BODY: reply->body = in.value; break;
+    case OMNI_TAG_ERR_MESSAGE: reply->failed = 1, reply->message = in.value; break;
+    default:
+      if (in.tag < OMNI_TAG_ERR_MESSAGE || in.tag > OMNI_TAG_ERR_UPSTREAM) omni_unknown(&in);
+    }
+  }
+  if (in.fault) f->fault = in.fault;
 }
 
 static void omni_read_request(omni_request *r, omni_str in) {
@@ -258,9 +282,9 @@ static void omni_read_request(omni_request *r, omni_str in) {
     case OMNI_TAG_STATUS: r->status = omni_int(f.value); break;
     case OMNI_TAG_CONFIG: r->config = f.value; break;
     case OMNI_TAG_RESUME_OP: r->resume = omni_int(f.value); break;
-    case OMNI_TAG_PREVIOUS:
-    case OMNI_TAG_CONTINUATION:
-    case OMNI_TAG_REPLY: break;
+    case OMNI_TAG_CONTINUATION: r->continuation = f.value; break;
+    case OMNI_TAG_REPLY: omni_read_reply(r, &f); break;
+    case OMNI_TAG_PREVIOUS: break;
     default: omni_unknown(&f);
     }
   }

@@ -67,6 +67,60 @@ static void omni_fail(omni_str message) {
   omni_fail_with(f);
 }
 
+/* ---- what the gateway lends to plugins that ask for it; a refusal fails the call ---- */
+
+static void omni_lent(i64 code, const char *what, omni_str name) {
+  int missing = code == OMNI_NOT_FOUND, large = code == OMNI_TOO_LARGE;
+  if (code >= 0) return;
+  const char *why = missing ? " is not there" : large ? " is larger than it may be" : " was not granted";
+  omni_fault f = {.message = omni_concat(omni_text(what), name, omni_text(why)), .kind = omni_text("plugin"), .status = 502,
+                  .scope = omni_text(missing || large ? "request" : "plugin"),
+                  .code = omni_text(missing ? "not_found" : large ? "too_large" : "denied")};
+  omni_fail_with(f);
+}
+
+/* Copies what the gateway wrote to the buffer for its results. */
+static omni_str omni_given(i64 packed) {
+  omni_buf_t b = {0};
+  omni_str from = {(const u8 *)(u32)(packed >> 32), (u32)packed};
+  if (packed < 0) return omni_view(&b);
+  omni_put(&b, from);
+  return omni_view(&b);
+}
+
+/* Reads a value from the plugin's own store; 0 where there is none. The manifest has to ask for the capability kv. */
+static int omni_kv_get(const char *key, omni_str *value) {
+  i64 packed = omni_import_kv_get(key, omni_text(key).len);
+  if (packed != OMNI_NOT_FOUND) omni_lent(packed, "kv", omni_text(""));
+  *value = omni_given(packed);
+  return packed >= 0;
+}
+
+/* Stores a value of at most 64 KiB; ttl_ms is its life in milliseconds, 0 = for ever. All have at most 1 MiB. */
+static inline void omni_kv_put(const char *key, omni_str value, i64 ttl_ms) {
+  omni_lent(omni_import_kv_put(key, omni_text(key).len, value.at, value.len, ttl_ms), "kv value ", omni_text(key));
+}
+
+/* Removes a value, also one that is not there. */
+static inline void omni_kv_delete(const char *key) {
+  int code = omni_import_kv_del(key, omni_text(key).len);
+  if (code != OMNI_NOT_FOUND) omni_lent(code, "kv", omni_text(""));
+}
+
+/* Computes a keyed digest with a secret of the account, which the plugin does not see; the manifest asks for it. */
+static inline omni_str omni_hmac(u32 algorithm, const char *secret, omni_str data) {
+  i64 packed = omni_import_secret_hmac(algorithm, secret, omni_text(secret).len, data.at, data.len);
+  omni_lent(packed, "secret ", omni_text(secret));
+  return omni_given(packed);
+}
+
+/* Reads a secret of the account. Operators grant this to few plugins; think of {{secret:name}} and omni_hmac first. */
+static inline omni_str omni_secret(const char *name) {
+  i64 packed = omni_import_secret_read(name, omni_text(name).len);
+  omni_lent(packed, "secret ", omni_text(name));
+  return omni_given(packed);
+}
+
 /* ---- a call of a provider ---- */
 
 enum { OMNI_MOST = 64 }; /* headers, URLs, edits, settings of one call */
@@ -92,6 +146,17 @@ static void omni_add(omni_pairs *list, omni_str name, omni_str value) {
   list->at[list->len++].value = value;
 }
 
+/* What a request gave that a plan asked for. */
+typedef struct {
+  u32 status;
+  omni_pairs headers;
+  omni_str body;
+  int failed; /* there is no answer; why is its message */
+  omni_str message;
+} omni_reply;
+
+enum { OMNI_ASKS = 4 }; /* requests of one round */
+
 typedef struct {
   omni_str part, provider;
   omni_str endpoint; /* chat, responses, embeddings, models and so on */
@@ -103,6 +168,9 @@ typedef struct {
   omni_str body;      /* if the manifest asks for it */
   omni_str nonce, attributes, config;
   u32 status, resume;
+  omni_str continuation;          /* what the plan kept, if the call goes on after HTTP was done for it */
+  omni_reply *replies[OMNI_ASKS]; /* what its requests gave, in their order */
+  u32 reply_count;
 } omni_request;
 
 static omni_pairs omni_settings; /* of the plugin */
@@ -127,9 +195,18 @@ typedef struct {
   omni_str path, value;
 } omni_edit;
 
+/* An answer without any upstream, in the provider's dialect. */
+typedef struct {
+  u32 status; /* 0 is 200 */
+  omni_pairs headers;
+  omni_str body;                /* of a plain answer */
+  omni_frame events[OMNI_MOST]; /* of a streamed one */
+  u32 event_count;
+} omni_local;
+
 /* It comes filled in for the manifest's dialect; secrets stand in URLs and headers as {{secret:name}}. Edits of the
  * body are made by the gateway, so that long texts never enter the guest. */
-typedef struct {
+typedef struct omni_plan {
   omni_str method; /* nothing is POST */
   omni_str urls[OMNI_MOST];
   u32 url_count;
@@ -140,7 +217,37 @@ typedef struct {
   int idempotent, force_stream;
   omni_edit edits[OMNI_MOST];
   u32 edit_count;
+  omni_local *local; /* in place of any request: omni_answer_local */
+  struct omni_plan *asks[OMNI_ASKS];
+  u32 ask_count;
+  omni_str keep; /* comes back as the request's continuation after what was asked for; at most 64 KiB */
 } omni_plan;
+
+/* Makes the plan a local answer, to be filled in. */
+static inline omni_local *omni_answer_local(omni_plan *p) {
+  static const omni_local blank;
+  p->local = omni_alloc(sizeof *p->local);
+  *p->local = blank;
+  return p->local;
+}
+
+/* Adds an event to a streamed local answer, after a pause in milliseconds. */
+static inline void omni_local_event(omni_local *l, u32 delay_ms, const char *name, omni_str payload) {
+  omni_frame f = {.delay_ms = delay_ms, .name = omni_text(name), .payload = payload};
+  if (l->event_count < OMNI_MOST) l->events[l->event_count++] = f;
+  else omni_fail(omni_text("too many events"));
+}
+
+/* Has the gateway make another request, to be filled in, before this one is planned: the hook is called again, and
+ * finds what came of it in the replies of its request. At most four in a round, and four rounds. */
+static inline omni_plan *omni_ask(omni_plan *p) {
+  static const omni_plan blank;
+  omni_plan *ask = omni_alloc(sizeof *ask);
+  *ask = blank;
+  if (p->ask_count < OMNI_ASKS) p->asks[p->ask_count++] = ask;
+  else omni_fail(omni_text("too many requests"));
+  return ask;
+}
 
 /* Sets a header, replacing one of the same name. */
 static void omni_plan_set_header(omni_plan *p, omni_str name, omni_str value) {
@@ -207,6 +314,27 @@ static void omni_put_plan(omni_buf_t *w, const omni_plan *p) {
   omni_field_flag(w, OMNI_TAG_PLAN_IDEMPOTENT, p->idempotent);
   omni_field_flag(w, OMNI_TAG_PLAN_FORCED, p->force_stream);
   omni_close(w, whole);
+}
+
+static void omni_put_local(omni_buf_t *w, const omni_local *l) {
+  u32 mark = omni_open(w, OMNI_TAG_LOCAL);
+  if (l->status) omni_field_u32(w, OMNI_TAG_LOCAL_STATUS, l->status);
+  for (u32 k = 0; k < l->headers.len; k++)
+    omni_field_pair(w, OMNI_TAG_LOCAL_HEADER, l->headers.at[k].name, l->headers.at[k].value);
+  if (l->body.at) omni_field(w, OMNI_TAG_LOCAL_BODY, l->body);
+  for (u32 k = 0; k < l->event_count; k++) omni_field_frame(w, &l->events[k]);
+  omni_close(w, mark);
+}
+
+/* Writes what a hook decided on: requests to make first, a local answer or the request. */
+static void omni_put_decision(omni_buf_t *w, const omni_plan *p) {
+  if (p->ask_count) {
+    u32 mark = omni_open(w, OMNI_TAG_NEED);
+    for (u32 k = 0; k < p->ask_count; k++) omni_put_plan(w, p->asks[k]);
+    omni_field(w, OMNI_TAG_CONTINUATION, p->keep);
+    omni_close(w, mark);
+  } else if (p->local) omni_put_local(w, p->local);
+  else omni_put_plan(w, p);
 }
 
 /* ---- the judgement of an answer ---- */

@@ -50,8 +50,8 @@ pub use abi::{Field, Frame, FrameKind, Reader, Writer};
 pub use error::Error;
 pub use json::{escape, Json};
 pub use module::{EndReason, Module};
-pub use plan::Plan;
-pub use provider::{Call, Document, Plugin, Stream, Usage};
+pub use plan::{Local, Plan};
+pub use provider::{Call, Document, Plugin, Reply, Stream, Usage};
 pub use result::{error_of, retry_after_ms, Answer, Verdict};
 
 /// What the gateway lends to every call: time, randomness, the text behind
@@ -68,6 +68,11 @@ pub mod host {
             pub fn random(ptr: *mut u8, len: u32);
             pub fn blob_len(id: u32) -> i32;
             pub fn blob_read(id: u32, off: u32, ptr: *mut u8, len: u32) -> i32;
+            pub fn kv_get(key: *const u8, len: u32) -> i64;
+            pub fn kv_put(key: *const u8, len: u32, value: *const u8, value_len: u32, ttl_ms: i64) -> i32;
+            pub fn kv_del(key: *const u8, len: u32) -> i32;
+            pub fn secret_hmac(alg: u32, name: *const u8, len: u32, data: *const u8, data_len: u32) -> i64;
+            pub fn secret_read(name: *const u8, len: u32) -> i64;
         }
     }
 
@@ -86,6 +91,21 @@ pub mod host {
         }
         pub unsafe fn blob_read(_: u32, _: u32, _: *mut u8, _: u32) -> i32 {
             -2
+        }
+        pub unsafe fn kv_get(_: *const u8, _: u32) -> i64 {
+            -1
+        }
+        pub unsafe fn kv_put(_: *const u8, _: u32, _: *const u8, _: u32, _: i64) -> i32 {
+            -1
+        }
+        pub unsafe fn kv_del(_: *const u8, _: u32) -> i32 {
+            -1
+        }
+        pub unsafe fn secret_hmac(_: u32, _: *const u8, _: u32, _: *const u8, _: u32) -> i64 {
+            -1
+        }
+        pub unsafe fn secret_read(_: *const u8, _: u32) -> i64 {
+            -1
         }
     }
 
@@ -133,6 +153,79 @@ pub mod host {
     pub fn blob_read(id: u32, off: u32, buf: &mut [u8]) -> usize {
         let n = unsafe { imports::blob_read(id, off, buf.as_mut_ptr(), buf.len() as u32) };
         n.max(0) as usize
+    }
+
+    use crate::error::Error;
+    use alloc::vec::Vec;
+
+    const NOT_FOUND: i64 = -2;
+
+    /// What a capability that was not lent says.
+    fn lent(code: i64, what: &[&str]) -> Result<(), Error> {
+        let (scope, word, text) = match code {
+            0..=i64::MAX => return Ok(()),
+            -2 => ("request", "not_found", " is not there"),
+            -3 => ("request", "too_large", " is larger than it may be"),
+            _ => ("plugin", "denied", " was not granted"),
+        };
+        let mut message = what.concat();
+        message.push_str(text);
+        Err(Error { scope: scope.into(), code: word.into(), ..Error::plugin(&message) })
+    }
+
+    /// Copies what the gateway wrote to the buffer for its results.
+    fn given(packed: i64, what: &[&str]) -> Result<Vec<u8>, Error> {
+        lent(packed, what)?;
+        let (at, len) = ((packed >> 32) as u32 as usize, packed as u32 as usize);
+        Ok(unsafe { core::slice::from_raw_parts(at as *const u8, len) }.to_vec())
+    }
+
+    /// Reads a value from the plugin's own store; None where there is none. The
+    /// manifest has to ask for the capability `kv`.
+    pub fn kv_get(key: &str) -> Result<Option<Vec<u8>>, Error> {
+        match unsafe { imports::kv_get(key.as_ptr(), key.len() as u32) } {
+            NOT_FOUND => Ok(None),
+            packed => given(packed, &["kv"]).map(Some),
+        }
+    }
+
+    /// Stores a value of at most 64 KiB; `ttl_ms` is its life in milliseconds,
+    /// 0 = for ever. All values together have at most 1 MiB.
+    pub fn kv_put(key: &str, value: &[u8], ttl_ms: i64) -> Result<(), Error> {
+        let code = unsafe { imports::kv_put(key.as_ptr(), key.len() as u32, value.as_ptr(), value.len() as u32, ttl_ms) };
+        lent(code as i64, &["kv value ", key])
+    }
+
+    /// Removes a value, also one that is not there.
+    pub fn kv_delete(key: &str) -> Result<(), Error> {
+        match unsafe { imports::kv_del(key.as_ptr(), key.len() as u32) } as i64 {
+            NOT_FOUND => Ok(()),
+            code => lent(code, &["kv"]),
+        }
+    }
+
+    /// Algorithms of [`hmac`].
+    pub const MD5: u32 = 1;
+    /// SHA-1.
+    pub const SHA1: u32 = 2;
+    /// SHA-256.
+    pub const SHA256: u32 = 3;
+    /// SHA-512.
+    pub const SHA512: u32 = 4;
+
+    /// Computes a keyed digest with a secret of the account, which the plugin
+    /// does not see. The manifest has to ask for the secret.
+    pub fn hmac(algorithm: u32, secret: &str, data: &[u8]) -> Result<Vec<u8>, Error> {
+        let packed = unsafe {
+            imports::secret_hmac(algorithm, secret.as_ptr(), secret.len() as u32, data.as_ptr(), data.len() as u32)
+        };
+        given(packed, &["secret ", secret])
+    }
+
+    /// Reads a secret of the account. Operators grant this to few plugins;
+    /// think of `{{secret:name}}`, auth directives and [`hmac`] first.
+    pub fn secret(name: &str) -> Result<Vec<u8>, Error> {
+        given(unsafe { imports::secret_read(name.as_ptr(), name.len() as u32) }, &["secret ", name])
     }
 }
 

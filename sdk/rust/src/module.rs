@@ -201,9 +201,7 @@ impl<P: Plugin> Module<P> {
             plan.drop("stream");
         }
         self.plugin.plan(call, &mut plan)?;
-        let mark = self.out.open(tags::TAG_PLAN);
-        plan.append_to(&mut self.out);
-        self.out.close(mark);
+        plan.append_decision(&mut self.out);
         Ok(())
     }
 

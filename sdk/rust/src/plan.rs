@@ -1,7 +1,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::abi::Writer;
+use crate::abi::{Frame, Writer};
 use crate::tags;
 
 /// The HTTP request that the gateway shall send. It comes filled in for the
@@ -33,6 +33,23 @@ pub struct Plan {
     /// The upstream always streams.
     pub force_stream: bool,
     edits: Vec<Edit>,
+    local: Option<Local>,
+    asks: Vec<Plan>,
+    keep: Vec<u8>,
+}
+
+/// An answer without any upstream, in the provider's dialect.
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct Local {
+    /// 0 is 200.
+    pub status: u32,
+    pub headers: Vec<(String, String)>,
+    /// Of a plain answer.
+    pub body: Option<Vec<u8>>,
+    /// Of a streamed answer: the pause before an event in milliseconds, its
+    /// name and its data.
+    pub events: Vec<(u32, String, Vec<u8>)>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -83,7 +100,49 @@ impl Plan {
         self.edit(4, path, "");
     }
 
-    pub(crate) fn append_to(&self, w: &mut Writer) {
+    /// Makes the plan a local answer: no upstream is called.
+    pub fn answer(&mut self, local: Local) {
+        self.local = Some(local);
+    }
+
+    /// Has the gateway make another request before this one is planned: the
+    /// hook is called again, and finds what came of it in `call.replies`. At
+    /// most four in a round, and four rounds.
+    pub fn ask(&mut self, request: Plan) {
+        self.asks.push(request);
+    }
+
+    /// What comes back as `call.continuation` when the hook is called again; at
+    /// most 64 KiB.
+    pub fn keep(&mut self, state: &[u8]) {
+        self.keep = state.to_vec();
+    }
+
+    /// Writes what the hook decided on: requests to make first, a local answer
+    /// or the request.
+    pub(crate) fn append_decision(&self, w: &mut Writer) {
+        if !self.asks.is_empty() {
+            let need = w.open(tags::TAG_NEED);
+            for ask in &self.asks {
+                ask.append_nested(w);
+            }
+            w.bytes(tags::TAG_CONTINUATION, &self.keep);
+            w.close(need);
+            return;
+        }
+        match &self.local {
+            Some(local) => local.append_to(w),
+            None => self.append_nested(w),
+        }
+    }
+
+    fn append_nested(&self, w: &mut Writer) {
+        let mark = w.open(tags::TAG_PLAN);
+        self.append_to(w);
+        w.close(mark);
+    }
+
+    fn append_to(&self, w: &mut Writer) {
         w.text(tags::TAG_PLAN_METHOD, &self.method);
         for url in &self.urls {
             w.bytes(tags::TAG_PLAN_URL, url.as_bytes());
@@ -118,5 +177,24 @@ impl Plan {
         }
         w.flag(tags::TAG_PLAN_IDEMPOTENT, self.idempotent);
         w.flag(tags::TAG_PLAN_FORCED, self.force_stream);
+    }
+}
+
+impl Local {
+    fn append_to(&self, w: &mut Writer) {
+        let mark = w.open(tags::TAG_LOCAL);
+        if self.status != 0 {
+            w.u32(tags::TAG_LOCAL_STATUS, self.status);
+        }
+        for (name, value) in &self.headers {
+            w.pair(tags::TAG_LOCAL_HEADER, name, value);
+        }
+        if let Some(body) = &self.body {
+            w.bytes(tags::TAG_LOCAL_BODY, body);
+        }
+        for (delay_ms, name, payload) in &self.events {
+            w.frame(&Frame { delay_ms: *delay_ms, name, payload, ..Frame::default() });
+        }
+        w.close(mark);
     }
 }

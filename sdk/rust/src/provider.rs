@@ -88,8 +88,10 @@ pub struct Call<'a> {
     pub previous: Option<Error>,
     /// Client headers, or those of the answer.
     pub headers: Vec<(String, String)>,
-    /// What came back, if the call goes on after HTTP was done for it.
+    /// What the plan kept, if the call goes on after HTTP was done for it.
     pub continuation: &'a [u8],
+    /// What the requests of the plan gave, in their order.
+    pub replies: Vec<Reply<'a>>,
     /// The body, if the manifest asks for it.
     pub body: &'a [u8],
     pub nonce: String,
@@ -128,7 +130,7 @@ impl<'a> Call<'a> {
             tags::TAG_CONFIG => self.profile = f.value,
             tags::TAG_RESUME_OP => self.resume = f.int() as u32,
             tags::TAG_CONTINUATION => self.continuation = f.value,
-            tags::TAG_REPLY => {}
+            tags::TAG_REPLY => self.replies.push(Reply::read(f)?),
             _ => f.unknown()?,
         }
         Ok(())
@@ -147,6 +149,40 @@ impl<'a> Call<'a> {
     /// A header of the client's request; case does not matter.
     pub fn client_header(&self, name: &str) -> &str {
         self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map_or("", |(_, v)| v)
+    }
+}
+
+/// What a request gave that a plan asked for.
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct Reply<'a> {
+    pub status: u32,
+    pub headers: Vec<(String, String)>,
+    pub body: &'a [u8],
+    /// Why there is none.
+    pub error: Option<Error>,
+}
+
+impl<'a> Reply<'a> {
+    fn read(field: &Field<'a>) -> Result<Reply<'a>, Error> {
+        let mut reply = Reply::default();
+        let mut error = Error::default();
+        let mut r = crate::abi::Reader::new(field.value);
+        while let Some(f) = r.next()? {
+            match f.tag {
+                tags::TAG_STATUS => reply.status = f.int() as u32,
+                tags::TAG_HEADER => reply.headers.push(f.pair()?),
+                tags::TAG_BODY => reply.body = f.value,
+                _ if error.set(&f) => reply.error = Some(error.clone()),
+                _ => f.unknown()?,
+            }
+        }
+        Ok(reply)
+    }
+
+    /// Follows a dotted path in the body.
+    pub fn json(&self, path: &str) -> Json<'a> {
+        Json::new(self.body).get(path)
     }
 }
 
