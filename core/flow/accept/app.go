@@ -2,6 +2,7 @@ package accept
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	json "github.com/goccy/go-json"
@@ -45,6 +46,7 @@ func Config(f *flow.Flow) fiber.Config {
 type door struct {
 	flow  *flow.Flow
 	watch *watcher
+	proxy sync.Once // warns of a proxy that is not trusted
 }
 
 // Register mounts the surfaces of the model API, /healthz and /readyz.

@@ -51,6 +51,14 @@ func clientIP(peer net.Addr, header call.Header, trusted []netip.Prefix, named [
 	return ip
 }
 
+// behindUnknown reports a peer of this machine or network that passes on for
+// others while no proxy is trusted at all. Who comes from afar and only claims so
+// is not believed.
+func behindUnknown(peer netip.Addr, header call.Header, trusted []netip.Prefix) bool {
+	near := peer.IsLoopback() || peer.IsPrivate() || peer.IsLinkLocalUnicast()
+	return near && len(trusted) == 0 && (header.Get("x-forwarded-for") != "" || header.Get("forwarded") != "")
+}
+
 // values of a field, in the order of the request.
 func values(h call.Header, name string) []string {
 	var out []string

@@ -61,6 +61,12 @@ func (d *door) open(c *fiber.Ctx, s surface) *flow.Call {
 	cl.ID = telemetry.RequestID(cl.Header.Get("x-request-id"))
 	cl.Method, cl.Path = strings.Clone(c.Method()), strings.Clone(c.Path())
 	cl.IP = clientIP(c.Context().RemoteAddr(), cl.Header, cl.Snapshot.Trusted, cl.Snapshot.Config.File.Server.RealIPHeaders)
+	if cl.Shared = behindUnknown(cl.IP, cl.Header, cl.Snapshot.Trusted); cl.Shared {
+		d.proxy.Do(func() {
+			d.flow.Log().Warn("requests come through a proxy that is not in server.trusted_proxies: all its clients have its address, so failures lock no address out",
+				"proxy", cl.IP.String())
+		})
+	}
 	cl.Secret = telemetry.Secret(clientKey(cl.Header, strings.Clone(c.Query("key"))))
 	if s.media != nil {
 		media := *s.media

@@ -185,3 +185,24 @@ func TestWatcherSeesAClientLeave(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "pipelined", string(got), "looking takes no bytes")
 }
+
+// A neighbour that passes on for others is an unknown proxy as long as none is
+// known; who comes from afar may not claim to be one.
+func TestUnknownProxies(t *testing.T) {
+	known := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for _, c := range []struct {
+		peer, field string
+		trusted     []netip.Prefix
+		want        bool
+	}{
+		{"127.0.0.1", "x-forwarded-for", nil, true},
+		{"172.17.0.1", "x-forwarded-for", nil, true},
+		{"fe80::1", "forwarded", nil, true},
+		{"127.0.0.1", "x-title", nil, false},
+		{"203.0.113.9", "x-forwarded-for", nil, false},
+		{"172.17.0.1", "x-forwarded-for", known, false},
+	} {
+		h := call.Header{{Name: c.field, Value: "198.51.100.7"}}
+		require.Equal(t, c.want, behindUnknown(netip.MustParseAddr(c.peer), h, c.trusted), "%+v", c)
+	}
+}

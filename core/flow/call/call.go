@@ -45,6 +45,7 @@ type Call struct {
 	Path     string
 	Header   Header
 	IP       netip.Addr
+	Shared   bool             // IP is of a proxy that nobody vouches for: it says nothing about the client
 	Secret   telemetry.Secret // the client key as presented, "" if none
 	Body     []byte           // owned by the call
 	Model    string           // as the client asked for it

@@ -30,7 +30,7 @@ func (s *Stage) ip(c *call.Call) {
 // lockout refuses subjects that failed too often.
 func (s *Stage) lockout(c *call.Call) {
 	for _, r := range s.lockRules(c, policy.Event{Source: "api_key", Kind: "check"}) {
-		if r.Exempt || !r.State.Locked {
+		if r.Exempt || !r.State.Locked || sharedAddress(c, r.Subject) {
 			continue
 		}
 		e := fault.New(fault.AccountLocked, "Too many failed attempts, try again later")
@@ -44,13 +44,19 @@ func (s *Stage) lockout(c *call.Call) {
 func (s *Stage) tell(c *call.Call, ev policy.Event) {
 	for _, r := range s.lockRules(c, ev) {
 		switch {
-		case r.Exempt:
+		case r.Exempt || sharedAddress(c, r.Subject):
 		case r.Clear:
 			s.Health.Lockouts.Clear(r.Subject)
 		case r.Count:
 			s.Health.Lockouts.Fail(r.Subject, r.Max, ms(r.WindowMS), ms(r.LockMS))
 		}
 	}
+}
+
+// sharedAddress reports a subject that is the address of many clients: a lock of
+// it would shut all of them out for the failures of one.
+func sharedAddress(c *call.Call, subject string) bool {
+	return c.Shared && subject == "ip:"+c.IP.String()
 }
 
 // lockRules asks the lockout rules about an event.

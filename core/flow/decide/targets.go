@@ -144,7 +144,7 @@ func (s *Stage) nothingLeft(c *call.Call, all []*call.Target) *fault.Error {
 	case total == 0:
 		return fault.New(fault.NoCredentials, "No credentials for provider: "+providers(all))
 	case cooling == len(all):
-		e := fault.New(fault.AccountsExhausted, "All accounts for "+c.Model+" are cooling down")
+		e := fault.New(fault.AccountsExhausted, "All accounts for "+c.Model+" are cooling down"+call.ResetAfter(wait))
 		e.RetryAfter = wait
 		return e
 	}

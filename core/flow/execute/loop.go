@@ -415,6 +415,7 @@ func noAccount(none *account.NoneError, t *call.Target, now time.Time) *fault.Er
 	}
 	if !none.Earliest.IsZero() {
 		e.RetryAfter = max(none.Earliest.Sub(now), 0)
+		e.Message += call.ResetAfter(e.RetryAfter)
 	}
 	e.Provider = t.Provider.ID
 	return e
