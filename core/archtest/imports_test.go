@@ -48,6 +48,9 @@ var wraps = [][2]string{
 	{"plugins/dialect/cursor", "plugins/dialect/openai"},
 }
 
+// shared are packages of providers that several executors are made with; no executor is among them.
+var shared = []string{"plugins/provider/entry", "plugins/provider/codeassist"}
+
 // doors are libraries with one package (or a few) that may import them.
 var doors = map[string][]string{
 	"github.com/tetratelabs/wazero":    {"core/host"},
@@ -181,7 +184,8 @@ func forbiddenInPlugins(from, imp string) string {
 		return "a plugin knows nothing but the sdk"
 	case !guest:
 		return ""
-	case within(imp, "plugins") && !sameFamily(from, imp) && !slices.Contains(wraps, [2]string{from, imp}):
+	case within(imp, "plugins") && !sameFamily(from, imp) && !slices.Contains(wraps, [2]string{from, imp}) &&
+		!(within(from, "plugins/provider") && slices.Contains(shared, imp)):
 		return "plugins do not know each other"
 	case imp == "encoding/json" || imp == "reflect" || imp == "regexp":
 		return "guests stay small: sdk/jsn reads and writes JSON"

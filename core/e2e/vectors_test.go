@@ -46,9 +46,9 @@ func offTheWire(c *cases.Case) string {
 	case provider == "gemini-cli" || provider == "antigravity":
 		return provider + " needs an executor that logs in to the code assistant and names its project"
 	case provider == "kiro":
-		return "kiro needs an executor for its aws-eventstream answers and its login"
+		return "kiro's executor adds the time to requests and reads binary frames: see the rows of the providers' suite"
 	case provider == "cursor":
-		return "cursor needs an executor for its connect frames and its login"
+		return "cursor's executor makes protobuf of requests and reads binary frames: see the rows of the providers' suite"
 	case !contains(providerFormats, provider):
 		return "no fake speaks " + provider
 	case c.Ctx.Provider == "codex":
