@@ -150,10 +150,14 @@ func (b *builder) mediaPath(mp *mediaProvider, r raw) string {
 	if rest, ok := strings.CutPrefix(mp.URL, base); ok && base != "" {
 		return rest
 	}
-	if now := r.strings("base_urls"); len(now) > 0 && now[0] == base {
+	if now := r.strings("base_urls"); len(now) == 0 || now[0] == base {
 		return mp.URL
 	}
-	return pathOf(mp.URL)
+	u, err := url.Parse(r.strings("base_urls")[0])
+	if err != nil {
+		return pathOf(mp.URL)
+	}
+	return u.Scheme + "://" + u.Host + pathOf(mp.URL)
 }
 
 // pathOf is a URL without scheme and host.

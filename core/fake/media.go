@@ -10,7 +10,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/omniroute/omniroute/core/cases"
@@ -146,7 +145,8 @@ func mediaAnswer(r *Request) (contentType string, body []byte) {
 	case "embeddings":
 		body = embeddingsAnswer(r)
 	case "images":
-		n, _ := strconv.Atoi(r.JSON.Str("n"))
+		asked, _ := r.JSON.Get("n")
+		n, _ := asked.Int()
 		var data []obj
 		for range max(n, 1) {
 			data = append(data, obj{"b64_json": base64.StdEncoding.EncodeToString(PNG)})

@@ -33,13 +33,6 @@ func reasoningModel(model string) bool {
 
 func (chat) check(r *Request) {
 	v := r.JSON
-	if r.Kind == "embeddings" {
-		r.want(v, "", "model", cases.String)
-		if _, ok := v.Get("input"); !ok {
-			r.violate("missing required parameter: 'input'")
-		}
-		return
-	}
 	r.only(v, "", chatParams...)
 	r.want(v, "", "model", cases.String)
 	messages := r.want(v, "", "messages", cases.Array)

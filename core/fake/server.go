@@ -352,10 +352,6 @@ func (s *Server) check(r *Request) {
 		return
 	}
 	if b, ok := dialects[r.Dialect].(binary); ok && b.parse(r) {
-		if r.media() {
-			checkMedia(r)
-			return
-		}
 		dialects[r.Dialect].check(r)
 		return
 	}
@@ -387,6 +383,10 @@ func (s *Server) check(r *Request) {
 	}
 	if bytes.Contains(r.Body, []byte(`"x_omni"`)) {
 		r.violate("the gateway's own x_omni member left the house")
+	}
+	if r.media() {
+		checkMedia(r)
+		return
 	}
 	dialects[r.Dialect].check(r)
 }
