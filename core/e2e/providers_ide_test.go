@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/omniroute/omniroute/core/account"
-	"github.com/omniroute/omniroute/core/cases"
 	"github.com/omniroute/omniroute/core/fake"
 )
 
@@ -205,14 +204,4 @@ func TestFramesOfEditors(t *testing.T) {
 	whole := wholeAnswer(t, got, true)
 	require.Equal(t, "call_1", whole.Str("choices[0].message.tool_calls[0].id"), got.Body)
 	require.JSONEq(t, `{"city":"Rome"}`, whole.Str("choices[0].message.tool_calls[0].function.arguments"))
-
-	// Within a stream that has begun an exception is an error event.
-	kiro.up.Push(fake.Reply{Events: []cases.Event{
-		{Name: "assistantResponseEvent", Data: []byte(`{"content":"Hi"}`)},
-		{Name: "exception:throttlingException", Data: []byte(`{"message":"slow down"}`)},
-	}})
-	got = kiro.chat(t, "claude-sonnet-4.5", simple, true)
-	require.Equal(t, http.StatusOK, got.Status)
-	require.Contains(t, got.Body, `"Hi"`)
-	require.Contains(t, got.Body, "slow down")
 }
