@@ -35,7 +35,9 @@ func TestMediaModels(t *testing.T) {
 // The second host of a provider is for its own servers, not for those that the
 // operator puts in their place; what lies elsewhere moves along with them.
 func TestMediaHosts(t *testing.T) {
-	image := func(c *Catalog) *Media { return c.mediaTargets[KindImage]["nebius/black-forest-labs/flux-dev"][0].Media }
+	image := func(c *Catalog) *Media {
+		return c.mediaTargets[KindImage]["nebius/black-forest-labs/flux-dev"][0].Media
+	}
 	c, _ := Build(Inputs{})
 	require.Equal(t, "https://api.studio.nebius.com/v1/images/generations", image(c).Fallback)
 	p, _ := c.Provider("cohere")
