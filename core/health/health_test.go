@@ -156,7 +156,7 @@ func TestBreakerWantsSeveralSuccesses(t *testing.T) {
 	x, h := fresh()
 	b := x.Breakers
 	bad := Outcome{Threshold: 5, Successes: 2, Trip: func(b Breaker) (bool, time.Duration) {
-		return b.Failures >= 5 || b.WindowFailed >= 5, 30 * time.Second
+		return b.Failures >= 5 || b.WindowFailed >= 5, 5 * time.Second
 	}}
 	report := func(o Outcome) {
 		t.Helper()
@@ -171,12 +171,12 @@ func TestBreakerWantsSeveralSuccesses(t *testing.T) {
 	report(bad)
 	require.Equal(t, Open, b.View("p").State)
 	require.False(t, b.View("p").Degraded)
-	h.advance(30 * time.Second)
+	h.advance(5 * time.Second)
 	report(Outcome{Success: true})
 	require.Equal(t, HalfOpen, b.View("p").State, "one is not enough")
 	report(bad)
 	require.Equal(t, Open, b.View("p").State)
-	h.advance(30 * time.Second)
+	h.advance(5 * time.Second)
 	report(Outcome{Success: true})
 	require.Equal(t, HalfOpen, b.View("p").State, "those before a failure do not count")
 	report(Outcome{Success: true})
