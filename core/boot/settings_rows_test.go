@@ -377,7 +377,7 @@ func prices(at, name string) []setting {
 		{key: "input", to: "3", want: [2]string{"1400000", "3400000"}, see: seen(list)},
 		{key: "output", to: "4", want: [2]string{"1400000", "1800000"}, see: seen(list)},
 		{key: "cached", to: "0.5", want: [2]string{"1400000", "1200000"}, see: seen(list)},
-		{key: "cache_creation", at: strings.Replace(at, "oai", "ant", 1) + ".cache_creation", to: "10", want: [2]string{"6000000", "6700000"}, see: written},
+		{key: "cache_creation", at: strings.Replace(at, "oai", "ant", 1) + ".cache_creation", to: "10", want: [2]string{"6075000", "6700000"}, see: written},
 		{key: "reasoning", to: "10", want: [2]string{"1400000", "1800000"}, see: seen(list)},
 		{key: "request", to: "0.01", want: [2]string{"1400000", "11400000"}, see: seen(list)},
 		{key: "image", to: "0.02", want: [2]string{"1400000", "21400000"}, see: seen(image)},
