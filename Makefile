@@ -71,7 +71,7 @@ unit: plugins ## all tests once, end to end included
 .PHONY: race
 race: plugins ## the concurrent packages under the race detector
 	@mkdir -p $(RESULTS)
-	CGO_ENABLED=1 go test -json -race -short -timeout 12m $(RACE) | $(COUNT) -into $(RESULTS)/race
+	CGO_ENABLED=1 go test -json -race -short -timeout 20m $(RACE) | $(COUNT) -into $(RESULTS)/race
 
 .PHONY: test-total
 test-total:
