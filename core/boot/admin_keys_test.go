@@ -51,8 +51,8 @@ func TestKeyRoutes(t *testing.T) {
 	require.Equal(t, 403, d.status("GET", "/api/keys", "", bearer...), "a client key is no admin key")
 
 	t.Run("patch", func(t *testing.T) {
-		k := d.json("GET", "/api/keys/"+id, "", 200)
-		k = d.json("PATCH", "/api/keys/"+id, `{"limits":{"rpm":5,"daily":{"usd":1.5}},"tags":["x"]}`, 200, "If-Match", `"1"`)
+		require.Equal(t, 1.0, d.json("GET", "/api/keys/"+id, "", 200)["rev"])
+		k := d.json("PATCH", "/api/keys/"+id, `{"limits":{"rpm":5,"daily":{"usd":1.5}},"tags":["x"]}`, 200, "If-Match", `"1"`)
 		require.Equal(t, 5.0, k["limits"].(map[string]any)["rpm"])
 		require.Equal(t, 2.0, k["rev"])
 		d.json("PATCH", "/api/keys/"+id, `{"name":"y"}`, 409, "If-Match", `"1"`)

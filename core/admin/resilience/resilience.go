@@ -79,11 +79,11 @@ func (h routes) live(context.Context, *struct{}) (*api.Body[Alive], error) {
 	return api.Reply(Alive{"ok", h.Version}), nil
 }
 
-func (h routes) ready(context.Context, *struct{}) (*api.Body[Alive], error) {
+func (h routes) ready(ctx context.Context, in *struct{}) (*api.Body[Alive], error) {
 	if !h.Ready() {
 		return nil, fault.New(fault.Unavailable, "The gateway is starting or stopping")
 	}
-	return h.live(nil, nil)
+	return h.live(ctx, in)
 }
 
 // Monitoring is what scripts poll.
