@@ -8,7 +8,7 @@ cd "$WORK"
 export DATA_DIR=$WORK/data OMNIROUTE_STORAGE_KEY=${OMNIROUTE_STORAGE_KEY:-}
 [ -n "$OMNIROUTE_STORAGE_KEY" ] || unset OMNIROUTE_STORAGE_KEY
 PORT=$((20200 + RANDOM % 20000))
-omniroute() { "$OMNIROUTE" "$@"; }
+PATH=$(dirname "$OMNIROUTE"):$PATH # a function in the background is a shell of its own, whose end leaves the gateway running
 
 awk '/^## Reference/ {exit} /^```sh$/ {on = 1; next} /^```$/ {on = 0} on' "$ROOT/docs/plugins.md" |
 	sed "s/20128/$PORT/g" >tutorial.sh
