@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 
@@ -61,19 +60,10 @@ func (g *Gateway) openAdmin(ctx context.Context) (err error) {
 
 // checkPassword refuses to show the dashboard to a network with a password everybody knows.
 func (g *Gateway) checkPassword() error {
-	if p := g.config().File.Auth.InitialPassword; access.IsWeak(p) && !isLoopback(g.config().File.Server.Listen) {
+	if p := g.config().File.Auth.InitialPassword; access.IsWeak(p) && !g.config().File.Server.Loopback() {
 		return errors.New("auth.initial_password is one of the first passwords that are tried; choose another before listening beyond this machine (server.listen)")
 	}
 	return nil
-}
-
-func isLoopback(listen string) bool {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (g *Gateway) newAdmin() *api.Router {
@@ -92,7 +82,7 @@ func (g *Gateway) newAdmin() *api.Router {
 		Login: login.Deps{
 			CookieSecure: func() bool { return file().Auth.CookieSecure },
 			OpenAllowed: func() error {
-				if isLoopback(file().Server.Listen) || file().Auth.AllowOpenDashboard {
+				if file().Server.Loopback() || file().Auth.AllowOpenDashboard {
 					return nil
 				}
 				return fault.New(fault.Forbidden, "The gateway listens beyond this machine; set auth.allow_open_dashboard in the configuration first")

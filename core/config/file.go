@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -80,6 +81,15 @@ type Server struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 	InstanceName    string        `yaml:"instance_name"`
 	PublicOpenAPI   bool          `yaml:"public_openapi"` // shows the description of the management API without a login
+}
+
+// Loopback reports whether only this machine can reach the listener.
+func (s *Server) Loopback() bool {
+	ap, err := netip.ParseAddrPort(s.Listen)
+	if err == nil {
+		return ap.Addr().IsLoopback()
+	}
+	return strings.HasPrefix(s.Listen, "localhost:")
 }
 
 // RequireKeys says when /v1 asks for a client key.

@@ -91,15 +91,7 @@ func requireKeys(f *config.File) bool {
 	case config.RequireFalse:
 		return false
 	}
-	return !loopback(f.Server.Listen)
-}
-
-func loopback(listen string) bool {
-	ap, err := netip.ParseAddrPort(listen)
-	if err == nil {
-		return ap.Addr().IsLoopback()
-	}
-	return len(listen) > 10 && listen[:10] == "localhost:"
+	return !f.Server.Loopback()
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {
