@@ -90,7 +90,6 @@ func childRequest(t *testing.T, l *Ledger, id string, tight bool) {
 	r, denied := l.Reserve(id, want)
 	if denied != nil {
 		fmt.Println("denied", scope)
-		time.Sleep(time.Millisecond)
 		want, scope, r = nil, "key:free", nil
 	}
 	switch rand.IntN(20) {
@@ -105,11 +104,13 @@ func childRequest(t *testing.T, l *Ledger, id string, tight bool) {
 		e.Cost, e.Billed = Unknown, Unknown
 	}
 	receipt := l.Settle(e, r)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
 	for receipt.Wait(t.Context()) != nil { // not yet: the ledger goes on trying
 		if e, err := l.Get(t.Context(), id); err == nil && e != nil {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		<-poll.C
 	}
 	fmt.Println("ack", id, int64(e.Billed)) // one write: whole lines or nothing
 }
